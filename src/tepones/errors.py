@@ -1,0 +1,29 @@
+"""The two ways in which something goes wrong, each told to the user in one line."""
+
+
+class TeponesError(Exception):
+    """A run failed: a file is damaged, a computation did not finish. The command line exits with 1."""
+
+
+class UsageError(TeponesError, ValueError):
+    """Wrong use: an unknown name, a value of the wrong type or out of range. The command line exits with 2.
+
+    The message is one line that names the thing and the valid choices.
+    """
+
+
+def choose(kind: str, name: str, choices) -> None:
+    """Raise `UsageError` unless `name` is one of `choices`; the line lists the valid ones.
+
+    Parameters
+    ----------
+    kind : str
+        What is being chosen, in the words of the design (``"profile"``, ``"score"``).
+    name : str
+        The user's choice.
+    choices : iterable of str
+        The valid names.
+    """
+    choices = sorted(choices)
+    if name not in choices:
+        raise UsageError(f"unknown {kind} {name!r}; choose from: {', '.join(choices)}")
