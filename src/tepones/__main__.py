@@ -1,0 +1,5 @@
+"""`python -m tepones`."""
+
+from tepones.cli import main
+
+main()

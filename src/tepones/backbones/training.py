@@ -1,0 +1,105 @@
+"""Supervised training of a backbone, dense or with its pruned weights held at zero."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from tepones.backbones.base import Backbone
+from tepones.backbones.features import to_input
+from tepones.errors import TeponesError
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train: SGD with Nesterov momentum, one cycle of warm-up and cosine decay.
+
+    Attributes
+    ----------
+    epochs : float
+        Passes over the training images; a fraction stops within a pass.
+    learning_rate : float
+        Peak of the cycle.
+    batch_size : int
+    momentum, weight_decay : float
+    label_smoothing : float
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+
+
+def train(
+    backbone: Backbone,
+    images: np.ndarray,
+    labels: np.ndarray,
+    training: Training,
+    seed: int,
+    masks: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Train a backbone in place.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    images : ndarray of uint8, shape (N, H, W, 3)
+    labels : ndarray of int, shape (N,)
+    training : Training
+    seed : int
+        Seed of the order of the images.
+    masks : dict of name to bool tensor, optional
+        Weights (names as in `named_parameters`) to hold at zero where the mask is False. They are set to zero
+        after every step, so neither momentum nor weight decay can revive one.
+
+    Raises
+    ------
+    TeponesError
+        If a gradient is not finite; names the step and the layer. The weights are then those of the step before.
+    """
+    named = dict(backbone.named_parameters())
+    held = [(named[name].data, mask.to(named[name].dtype)) for name, mask in (masks or {}).items()]
+    weights, factors = [weight for weight, _ in held], [factor for _, factor in held]
+    pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
+    batches_per_epoch = max(1, len(pixels) // training.batch_size)
+    n_steps = max(1, round(training.epochs * batches_per_epoch))
+    optimiser = torch.optim.SGD(
+        backbone.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=training.momentum > 0,
+    )
+    # total_steps + 1: the last step still has a positive learning rate.
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, training.learning_rate, total_steps=n_steps + 1, pct_start=0.2, cycle_momentum=False
+    )
+    generator = torch.Generator().manual_seed(seed)
+    backbone.train().to(memory_format=torch.channels_last)
+    for step in range(n_steps):
+        if step % batches_per_epoch == 0:
+            order = torch.randperm(len(pixels), generator=generator)
+        start = step % batches_per_epoch * training.batch_size
+        rows = order[start : start + training.batch_size]
+        logits = backbone(to_input(pixels[rows]))
+        loss = functional.cross_entropy(logits, targets[rows], label_smoothing=training.label_smoothing)
+        optimiser.zero_grad()
+        loss.backward()
+        _require_finite(named, loss, step)
+        optimiser.step()
+        cycle.step()
+        if held:
+            torch._foreach_mul_(weights, factors)
+
+
+def _require_finite(named: dict[str, torch.nn.Parameter], loss: torch.Tensor, step: int) -> None:
+    """Stop at a gradient that is not finite; one sum over all gradients decides, the search comes after."""
+    gradients = [weight.grad for weight in named.values()]
+    if torch.stack(torch._foreach_norm(gradients)).sum().isfinite():
+        return
+    layer = next((name for name, weight in named.items() if not weight.grad.isfinite().all()), "the sum of all")
+    raise TeponesError(f"training stopped at step {step}: the gradient of {layer} is not finite (loss {float(loss)})")

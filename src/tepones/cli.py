@@ -1,0 +1,97 @@
+"""The command line. Exit status: 0 done, 1 a run failed, 2 wrong use, 130 interrupted."""
+
+import sys
+
+import click
+
+from tepones import __version__
+from tepones.errors import TeponesError, UsageError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tepones")
+def commands() -> None:
+    """Which pruned backbone transfers best? Scores, pruned ladders, and the study behind the book."""
+
+
+profile_option = click.option(
+    "--profile", default="embedded", show_default=True, help="Scale of the study: a file of data/profiles."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes; as many as there are cores by default."
+)
+
+
+@commands.command()
+@profile_option
+@workers_option
+def run(profile: str, workers: int | None) -> None:
+    """Compute the records of a profile that do not exist yet."""
+    from tepones import profiles, study
+
+    n_computed = study.compute(profiles.load(profile), workers)
+    click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
+
+
+@commands.command()
+@click.argument("name")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default.")
+def notebook(name: str, parameters: tuple[str, ...], output: str | None) -> None:
+    """Execute one chapter with parameters of your own."""
+    from pathlib import Path
+
+    from tepones import notebooks, paths
+
+    target = Path(output) if output else paths.build() / "notebooks" / f"{name}.ipynb"
+    notebooks.execute(name, dict(_split(parameter) for parameter in parameters), target)
+    click.echo(str(target))
+
+
+@commands.command()
+@profile_option
+@workers_option
+def book(profile: str, workers: int | None) -> None:
+    """Compute the study, execute the chapters on its records, build the site."""
+    from tepones import publication
+
+    click.echo(str(publication.live_book(profile, workers)))
+
+
+@commands.command()
+@profile_option
+def publish(profile: str) -> None:
+    """Make this machine's records the published ones and execute the committed chapters from them."""
+    from tepones import publication
+
+    for path in publication.publish(profile):
+        click.echo(str(path))
+
+
+def _split(parameter: str) -> tuple[str, str]:
+    name, equals, value = parameter.partition("=")
+    if not name or not equals:
+        raise UsageError(f"parameter {parameter!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def main() -> None:
+    """Run the command line; every foreseen failure is one line on standard error."""
+    try:
+        commands.main(prog_name="tepones", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except UsageError as error:
+        _fail(str(error), 2)
+    except (TeponesError, PermissionError, OSError) as error:
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; finished records are kept, run the command again to go on", 130)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo("tepones: " + " ".join(message.split()), err=True)
+    sys.exit(status)

@@ -1,0 +1,35 @@
+"""Iterative pruning with learning-rate rewinding (Renda et al. 2020, arXiv 2003.02389).
+
+Each rung prunes the rung before it and trains on from its weights, with the learning-rate schedule started
+again. The paper replays the last epochs of the original schedule; here the whole schedule (warm-up and decay)
+is played in the epochs that the setting gives.
+"""
+
+from tepones.backbones.base import Backbone
+from tepones.backbones.training import train
+from tepones.pruning.base import Setting
+from tepones.pruning.masks import Masks, apply, select
+
+
+def iterative(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
+    """Prune a rung to the sparsity of the next and train it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The rung before, changed in place.
+    masks : Masks
+        Its masks.
+    sparsity : float
+        Sparsity of the new rung, in [0, 1).
+    setting : Setting
+
+    Returns
+    -------
+    Masks
+        Those of the new rung, nested in `masks`.
+    """
+    masks = select(setting.criterion(backbone, setting), sparsity, within=masks)
+    apply(backbone, masks)
+    train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks)
+    return masks

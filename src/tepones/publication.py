@@ -1,0 +1,123 @@
+"""From records to the site: the live book of this machine, and the published chapters of the repository."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tepones import notebooks, paths, profiles, site, study
+from tepones.records import write_atomically
+from tepones.runner import progress_bar
+
+CHAPTERS = "chapters"
+
+
+def live_book(profile: str, workers: int | None = None) -> Path:
+    """Compute a profile, execute every chapter on its records, and build the site into `book/_build`.
+
+    The committed chapters stay as they are: the live ones go into a copy of the book's sources in `build/book`.
+    What has not changed since the last call is neither executed nor built again.
+
+    Parameters
+    ----------
+    profile : str
+        Name of the profile.
+    workers : int, optional
+        Processes for the study.
+
+    Returns
+    -------
+    Path
+        The site's `index.html`.
+
+    Raises
+    ------
+    TeponesError
+        If a cell of the study, a notebook or the site fails.
+    """
+    study.compute(profiles.load(profile), workers)
+    staged = paths.build() / "book"
+    _copy_sources(paths.book(), staged)
+    _execute_all(staged / CHAPTERS, {"profile": profile, "records": "live"})
+    index = paths.book() / "_build" / "html" / "index.html"
+    state = _digest(path for path in sorted(staged.rglob("*")) if path.is_file() and "_vendor" not in path.parts)
+    stamp = paths.build() / "site.stamp"
+    if not index.is_file() or not _holds(stamp, state):
+        stamp.unlink(missing_ok=True)
+        print("building the site", file=sys.stderr, flush=True)
+        site.build_site(staged, paths.book())
+        write_atomically(stamp, state.encode())
+    return index
+
+
+def publish(profile: str) -> list[Path]:
+    """Copy the live tables of a profile to `data/records`, execute the committed chapters from them.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    TeponesError
+        If the profile has not been computed here, or a notebook fails.
+    """
+    from tepones.figures import write_readme_picture
+
+    study.load(profile, "live")
+    written = []
+    for table in (*study.TABLES, study.PROVENANCE):
+        written.append(paths.published_records(profile) / f"{table}.csv")
+        write_atomically(written[-1], (paths.records(profile) / f"{table}.csv").read_bytes())
+    written += _execute_all(paths.book() / CHAPTERS, {})
+    return [*written, write_readme_picture()]
+
+
+def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
+    """Execute every notebook whose result would differ from the one in the folder."""
+    stamps = paths.build() / "stamps" / folder.parent.name
+    names = notebooks.names()
+    with progress_bar(len(names), "chapters", "notebooks") as bar:
+        for name in names:
+            given = {key: value for key, value in parameters.items() if key in notebooks.defaults(name)}
+            inputs = _digest([paths.notebooks() / f"{name}.md", *_inputs(given.get("profile"))]) + repr(given)
+            output, stamp = folder / f"{name}.ipynb", stamps / name
+            if not output.is_file() or not _holds(stamp, inputs + _digest([output])):
+                notebooks.execute(name, given, output)
+                write_atomically(stamp, (inputs + _digest([output])).encode())
+            bar.update()
+    return [folder / f"{name}.ipynb" for name in names]
+
+
+def _inputs(live_profile: str | None) -> Iterator[Path]:
+    """What a chapter may read: the code, the committed data, and the live tables of its profile."""
+    yield from sorted((paths.root() / "src").rglob("*.py"))
+    yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
+    if live_profile:
+        yield from sorted(paths.records(live_profile).glob("*.csv"))
+
+
+def _copy_sources(source: Path, target: Path) -> None:
+    """Copy the book's sources, links followed; a file that has not changed keeps its time, so Sphinx skips it."""
+    made = {"_build", "_vendor", "conf.py", CHAPTERS, "__pycache__"}
+    for path in sorted(source.rglob("*")):
+        inside = path.relative_to(source)
+        if inside.parts[0] in made or "__pycache__" in inside.parts or not path.is_file():
+            continue
+        copy = target / inside
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _digest(files) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _holds(stamp: Path, text: str) -> bool:
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == text

@@ -1,0 +1,46 @@
+"""What a task is: labelled images, split into training and test images."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Task:
+    """A labelled image classification data set.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    classes : tuple of str
+        Names of the C classes; a label is an index into it.
+    train_images, test_images : ndarray of uint8, shape (N, H, W, 3)
+        RGB images.
+    train_labels, test_labels : ndarray of int64, shape (N,)
+        Labels in [0, C).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def balanced_split(
+    labels: np.ndarray, train_per_class: int, test_per_class: int, seed: int | Iterable[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of a seeded, disjoint, class-balanced training and test split.
+
+    A class with too few rows gives its test rows first and what is left to training.
+    """
+    generator = np.random.default_rng(seed)
+    train, test = [], []
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        test.append(rows[:test_per_class])
+        train.append(rows[test_per_class : test_per_class + train_per_class])
+    return np.concatenate(train), np.concatenate(test)
