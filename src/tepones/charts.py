@@ -14,8 +14,8 @@ from myst_nb import glue
 
 from tepones.errors import UsageError
 
-WIDTH = 700
-"""Pixels that a whole figure may take: the text column of the book."""
+WIDTH = 672
+"""Pixels that a whole figure may take: the width that the book's text column leaves for one."""
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 """Okabe and Ito's colours, told apart by all common kinds of colour vision."""
@@ -28,7 +28,7 @@ DEPTH = 0.2
 COLUMNS = 2
 """Panels side by side."""
 
-PANEL = {"width": 284, "height": 180}
+PANEL = {"width": 270, "height": 180}
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -159,7 +159,7 @@ def sweet_phase(frame: pd.DataFrame) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     frame = _tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
-    first = frame.sort_values("rung").groupby(["target", "ladder"], sort=False)
+    first = frame.groupby(["target", "ladder"], sort=False)
     frame["isDense"] = frame["rung"] == first["rung"].transform("first")
     frame["dense"] = first["accuracy"].transform("first")
     frame["gain"] = (frame["accuracy"] - frame["dense"]).map(_round)
@@ -263,7 +263,7 @@ def scatter(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
         base = alt.Chart(part, title=title).encode(
-            x=alt.X("value:Q", title="score").scale(zero=False),
+            x=alt.X("value:Q", title="score").scale(zero=False).axis(tickCount=6),
             y=alt.Y("accuracy:Q", title="probe accuracy").scale(zero=False),
             color=_method(frame),
             detail="ladder:N",
@@ -307,7 +307,7 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
         y=alt.Y("score:N", title=None, sort=list(order.index)).axis(labelLimit=160, domain=False, ticks=False),
     )
     cells = base.mark_rect(stroke="white").encode(
-        color=alt.Color("tau:Q", title="weighted τ").scale(scheme="blueorange", domain=[1, -1], domainMid=0),
+        color=alt.Color("tau:Q", title="weighted τ").scale(scheme="blueorange", domain=[-1, 1], reverse=True),
         tooltip=["score:N", "target:N", alt.Tooltip("tau:Q", format="+.3f", title="weighted τ")],
     )
     dark = alt.when("abs(datum.tau) > 0.7").then(alt.value("white")).otherwise(alt.value("black"))
@@ -319,7 +319,7 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 def _x(span: list[float]) -> alt.X:
     """Sparsity on an axis that gives each further factor of ten in size the same room."""
-    ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0001) if t >= span[0]]
+    ticks = [t for t in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001) if t >= span[0]]
     return (
         alt.X("remaining:Q", title="sparsity (log scale of remaining weights)")
         .scale(type="log", domain=span, reverse=True)
@@ -362,8 +362,9 @@ def _tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     _require(frame, columns)
     if frame.empty:
         raise UsageError("nothing to draw: the frame has no rows")
-    frame = frame[columns].reset_index(drop=True)
-    if "sparsity" in columns:
+    frame = frame[columns]
+    if "rung" in columns:
+        frame = frame.sort_values("rung", kind="stable", ignore_index=True)
         frame["remaining"] = 1 - frame["sparsity"]
     for column in frame.select_dtypes("float"):
         frame[column] = frame[column].map(_round)

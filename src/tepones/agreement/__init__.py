@@ -1,9 +1,10 @@
 """How well a score ranks pruned backbones by transfer accuracy, and how sure one can be of it.
 
-`rankings` compares two orders, `choices` prices the decision, `inference` adds the uncertainty; `tidy` and
-`tables` apply them to the table of a study. The ladder is the unit of replication throughout.
+`rankings` compares two orders, `choices` prices the decision, `inference` adds the uncertainty; `tidy`,
+`between` and `tables` apply them to the table of a study. The ladder is the unit of replication throughout.
 """
 
+from tepones.agreement.between import between_ladder, between_summary
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
 from tepones.agreement.inference import (
     holm,
@@ -15,12 +16,13 @@ from tepones.agreement.inference import (
 )
 from tepones.agreement.rankings import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
 from tepones.agreement.tables import MEASURES, leave_one_out, paired_differences, summary
-from tepones.agreement.tidy import COLUMNS, between_ladder, budget_regret, check, pooled, within_ladder
+from tepones.agreement.tidy import COLUMNS, budget_regret, check, pooled, within_ladder
 
 __all__ = [
     "COLUMNS",
     "MEASURES",
     "between_ladder",
+    "between_summary",
     "budget_regret",
     "check",
     "holm",

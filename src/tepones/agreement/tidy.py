@@ -1,4 +1,4 @@
-"""From the tidy table of a study to one agreement per ladder and target, per sparsity, or pooled.
+"""From the tidy table of a study to one agreement per ladder and target, pooled, or under a budget.
 
 The tidy table has one row per rung, target and score, with the columns of `COLUMNS`: ``accuracy`` and
 ``source_accuracy`` are fractions in [0, 1], ``sparsity`` lies in [0, 1), ``value`` is the score, higher =
@@ -27,9 +27,6 @@ COLUMNS = (
 )
 _ONE = ["ladder", "rung", "target", "score"]
 _RANGES = {"accuracy": 1, "source_accuracy": 1, "sparsity": 1 - 1e-12}
-# Levels of sparsity that agree to this many decimals are the same level on two ladders.
-_DECIMALS = 3
-_FEWEST_LADDERS = 3
 
 
 def check(frame: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +114,7 @@ def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 **dict(zip(("ladder", "method", "seed", "target", "score"), keys, strict=True)),
-                **_correlations(value, accuracy),
+                **correlations(value, accuracy),
                 "partial_tau": partial_tau(value, accuracy, np.vstack([sparsity, source])),
                 "regret_1": regret(value, accuracy),
                 "regret_3": regret(value, accuracy, k=3),
@@ -125,38 +122,6 @@ def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).rename(columns={"models": "rungs"})
-
-
-def between_ladder(frame: pd.DataFrame) -> pd.DataFrame:
-    """Agreement between ladders at matched sparsity, where sparsity itself cannot explain anything.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The tidy table. Sparsities are matched to three decimals; of two rungs of one ladder that fall on one
-        level the first counts.
-
-    Returns
-    -------
-    DataFrame
-        One row per level of sparsity, target and score with ``ladders`` (how many are compared),
-        the correlations, ``regret_1`` and ``reason``. Levels with fewer than three ladders are kept, with
-        NaN and that reason.
-    """
-    level = check(frame).assign(sparsity=frame["sparsity"].astype(float).round(_DECIMALS))
-    level = level.drop_duplicates(["sparsity", "ladder", "target", "score"])
-    rows = []
-    for (sparsity, target, score), group in level.groupby(["sparsity", "target", "score"], sort=False):
-        value, accuracy = group["value"].to_numpy(float), group["accuracy"].to_numpy(float)
-        found = {**_correlations(value, accuracy), "regret_1": regret(value, accuracy)}
-        if len(group) < _FEWEST_LADDERS:
-            found = dict.fromkeys(found, np.nan) | {
-                "models": len(group),
-                "reason": f"fewer than {_FEWEST_LADDERS} ladders",
-            }
-        rows.append({"sparsity": sparsity, "target": target, "score": score, **found})
-    table = pd.DataFrame(rows).rename(columns={"models": "ladders"})
-    return table.sort_values("sparsity", kind="stable", ignore_index=True)
 
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +139,7 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     for (target, score), group in check(frame).groupby(["target", "score"], sort=False):
         value, accuracy = group["value"].to_numpy(float), group["accuracy"].to_numpy(float)
         rows.append(
-            {"target": target, "score": score, **_correlations(value, accuracy), "label": "confounded"}
+            {"target": target, "score": score, **correlations(value, accuracy), "label": "confounded"}
         )
     return pd.DataFrame(rows)
 
@@ -213,7 +178,8 @@ def budget_regret(frame: pd.DataFrame, budgets) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _correlations(value: np.ndarray, accuracy: np.ndarray) -> dict:
+def correlations(value: np.ndarray, accuracy: np.ndarray) -> dict:
+    """Return the plain correlations of one ranking with its size and, if there is none, the reason."""
     return {
         "models": value.size,
         "weighted_tau": weighted_tau(value, accuracy),

@@ -32,7 +32,7 @@ class BasicBlock(nn.Module):
 
 
 def small_resnet(n_classes: int, width: int = 16) -> Backbone:
-    """Residual network with stages of `width` × (1, 2, 4, 8) channels: 307,568 encoder parameters, 128 features.
+    """Residual network with stages of `width` × (1, 2, 4, 8) channels: 307,536 encoder parameters, 128 features.
 
     Parameters
     ----------

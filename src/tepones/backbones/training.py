@@ -1,5 +1,6 @@
 """Supervised training of a backbone, dense or with its pruned weights held at zero."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from torch.nn import functional
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import to_input
 from tepones.errors import TeponesError
+
+WARM_UP = 0.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def train(
     TeponesError
         If a gradient is not finite; names the step and the layer. The weights are then those of the step before.
     """
+    backbone.train().to(memory_format=torch.channels_last)  # replaces the weights' storage: before all else
     named = dict(backbone.named_parameters())
     held = [(named[name].data, mask.to(named[name].dtype)) for name, mask in (masks or {}).items()]
     weights, factors = [weight for weight, _ in held], [factor for _, factor in held]
@@ -74,12 +78,8 @@ def train(
         weight_decay=training.weight_decay,
         nesterov=training.momentum > 0,
     )
-    # total_steps + 1: the last step still has a positive learning rate.
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, training.learning_rate, total_steps=n_steps + 1, pct_start=0.2, cycle_momentum=False
-    )
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _cycle(step, n_steps))
     generator = torch.Generator().manual_seed(seed)
-    backbone.train().to(memory_format=torch.channels_last)
     for step in range(n_steps):
         if step % batches_per_epoch == 0:
             order = torch.randperm(len(pixels), generator=generator)
@@ -96,10 +96,18 @@ def train(
             torch._foreach_mul_(weights, factors)
 
 
+def _cycle(step: int, n_steps: int) -> float:
+    """Learning rate of a step as a fraction of the peak: linear warm-up for a fifth, then half a cosine to zero."""
+    warm_up, here = WARM_UP * n_steps, step + 0.5
+    if here < warm_up:
+        return here / warm_up
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (here - warm_up) / (n_steps - warm_up))))
+
+
 def _require_finite(named: dict[str, torch.nn.Parameter], loss: torch.Tensor, step: int) -> None:
     """Stop at a gradient that is not finite; one sum over all gradients decides, the search comes after."""
     gradients = [weight.grad for weight in named.values()]
     if torch.stack(torch._foreach_norm(gradients)).sum().isfinite():
         return
     layer = next((name for name, weight in named.items() if not weight.grad.isfinite().all()), "the sum of all")
-    raise TeponesError(f"training stopped at step {step}: the gradient of {layer} is not finite (loss {float(loss)})")
+    raise TeponesError(f"training stopped at step {step}: the gradient of {layer} is not finite (loss {loss.item()})")

@@ -187,9 +187,9 @@ def sparse_above_dense() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense), ``above_resolved``
-        and ``below_resolved`` (outcome "above" and "below" of `sparse_cells`), ``no_repeats``,
-        ``largest_gain`` (points) and ``where`` it is.
+        One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense),
+        ``above_resolved`` and ``below_resolved`` (outcome "above" and "below" of `sparse_cells`),
+        ``no_repeats``, ``largest_gain`` (points) and ``where`` it is.
     """
     rows = []
     for (architecture, protocol), cells in sparse_cells().groupby(["architecture", "protocol"], sort=False):
@@ -273,7 +273,7 @@ def sparse_best_levels() -> pd.DataFrame:
 
 
 def sparse_linear_against_full(architecture: str = "resnet50") -> pd.DataFrame:
-    """Do the frozen encoder and full fine-tuning rank the same backbones alike?
+    """How alike the frozen encoder and full fine-tuning rank the same backbones.
 
     Parameters
     ----------

@@ -26,6 +26,7 @@ class Names:
     allowed: tuple[str, ...] = ()
 
     def __call__(self, text: str) -> str:
+        """Return the name, or raise `UsageError` with what is wrong with it."""
         if not text:
             raise UsageError("missing")
         if self.allowed:
@@ -42,6 +43,7 @@ class Number:
     blank: bool = False
 
     def __call__(self, text: str) -> float:
+        """Return the number, or raise `UsageError` with what is wrong with it."""
         if not text:
             if self.blank:
                 return float("nan")
