@@ -33,4 +33,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build book/_build book/_vendor
+	rm -rf .venv build book/_build

@@ -1,7 +1,7 @@
 """Sphinx extension: everything that a page needs comes from the site itself.
 
-Vega and MathJax are taken from installed Python packages and written into the built site when a build starts. The
-chapters stay ordinary notebooks, which load both from the network where they run.
+Vega and MathJax are taken from installed Python packages and written into the built site when a build
+starts. The chapters stay ordinary notebooks, which load Vega from the network where they run.
 """
 
 import shutil
@@ -44,7 +44,9 @@ def write_vendored(app: Sphinx) -> None:
     root = "sphinx-mathjax-offline/static/mathjax/"
     for file in files("sphinx-mathjax-offline"):
         name = str(file).removeprefix(root)
-        if name == "tex-mml-chtml.js" or name.startswith(("output/chtml/fonts/woff-v2/", "input/tex/extensions/")):
+        if name == "tex-mml-chtml.js" or name.startswith(
+            ("output/chtml/fonts/woff-v2/", "input/tex/extensions/")
+        ):
             target = site / MATHJAX / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), target)

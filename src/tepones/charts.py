@@ -1,7 +1,8 @@
 """How every figure, table and number of the book is made and handed to the text.
 
-A chapter's code cell calls `show`, `table` and `inline`; its text places what they made by key. The builders
-(`sweet_phase`, `score_curves`, `scatter`, `agreement_heatmap`) turn tidy frames into charts and do nothing else.
+A chapter's code cell calls `show`, `table` and `inline`; its text places what they made by key. The
+builders (`sweet_phase`, `score_curves`, `scatter`, `agreement_heatmap`) turn tidy frames into charts and do
+nothing else.
 """
 
 import math
@@ -28,7 +29,15 @@ DEPTH = 0.2
 COLUMNS = 2
 """Panels side by side."""
 
-PANEL = {"width": 270, "height": 180}
+PANEL = {"width": 262, "height": 180}
+
+_SCORED = [
+    "ladder:N",
+    alt.Tooltip("sparsity:Q", format=".2%"),
+    alt.Tooltip("value:Q", format=".4~g", title="score"),
+    alt.Tooltip("accuracy:Q", format=".4f"),
+]
+"""What a point of a score chart tells when pointed at."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -84,7 +93,9 @@ def show(chart: alt.TopLevelMixin, key: str, *, alt: str) -> None:
         If `alt` says nothing or `key` is not a name.
     """
     if len(alt.split()) < 4:
-        raise UsageError(f"figure {key!r}: alt must be a sentence that says what the figure shows, not {alt!r}")
+        raise UsageError(
+            f"figure {key!r}: alt must be a sentence that says what the figure shows, not {alt!r}"
+        )
     glue(_name(key), chart.properties(description=" ".join(alt.split())))
 
 
@@ -141,13 +152,13 @@ def inline(value: float | int | bool | str, key: str) -> None:
 def sweet_phase(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Probe accuracy against sparsity, one panel per target, one line per ladder.
 
-    The dashed line is the accuracy of the ladder's dense model, the ring its best rung. A panel ends `DEPTH` below
-    the lowest dense accuracy; the collapse goes on beneath it.
+    The dashed line is the accuracy of the ladder's dense model, the ring its best rung. A panel ends `DEPTH`
+    below the lowest dense accuracy; the collapse goes on beneath it.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`; the lowest rung of a ladder is dense.
+        Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`; a ladder's lowest rung is dense.
 
     Returns
     -------
@@ -197,8 +208,8 @@ def sweet_phase(frame: pd.DataFrame) -> alt.TopLevelMixin:
 def score_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Scores against sparsity, one panel per score and target, one line per ladder.
 
-    The ring is the rung with the highest score, the vertical line the rung with the highest accuracy: where they
-    meet, the score finds the ladder's best rung.
+    The ring is the rung with the highest score, the vertical line the rung with the highest accuracy: where
+    they meet, the score finds the ladder's best rung.
 
     Parameters
     ----------
@@ -225,12 +236,7 @@ def score_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
             x=_x(span),
             color=_method(frame),
             detail="ladder:N",
-            tooltip=[
-                "ladder:N",
-                alt.Tooltip("sparsity:Q", format=".2%"),
-                alt.Tooltip("value:Q", format=".4~g", title="score"),
-                alt.Tooltip("accuracy:Q", format=".4f"),
-            ],
+            tooltip=_SCORED,
         )
         return alt.layer(
             base.transform_filter("datum.optimum").mark_rule(strokeDash=[5, 4], opacity=0.6),
@@ -267,12 +273,7 @@ def scatter(frame: pd.DataFrame) -> alt.TopLevelMixin:
             y=alt.Y("accuracy:Q", title="probe accuracy").scale(zero=False),
             color=_method(frame),
             detail="ladder:N",
-            tooltip=[
-                "ladder:N",
-                alt.Tooltip("sparsity:Q", format=".2%"),
-                alt.Tooltip("value:Q", format=".4~g", title="score"),
-                alt.Tooltip("accuracy:Q", format=".4f"),
-            ],
+            tooltip=_SCORED,
         )
         return alt.layer(
             base.mark_line(strokeWidth=1, opacity=0.35).encode(order="rung:Q"),
@@ -302,9 +303,12 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame = _tidy(frame, ["score", "target", "tau"])
     order = frame.groupby("score")["tau"].mean().sort_values(ascending=False, kind="stable")
     base = alt.Chart(frame).encode(
-        x=alt.X("target:N", title=None, sort=list(dict.fromkeys(frame["target"])))
-        .axis(labelAngle=-35, domain=False, ticks=False),
-        y=alt.Y("score:N", title=None, sort=list(order.index)).axis(labelLimit=160, domain=False, ticks=False),
+        x=alt.X("target:N", title=None, sort=list(dict.fromkeys(frame["target"]))).axis(
+            labelAngle=-35, domain=False, ticks=False
+        ),
+        y=alt.Y("score:N", title=None, sort=list(order.index)).axis(
+            labelLimit=160, domain=False, ticks=False
+        ),
     )
     cells = base.mark_rect(stroke="white").encode(
         color=alt.Color("tau:Q", title="weighted τ").scale(scheme="blueorange", domain=[-1, 1], reverse=True),
@@ -337,11 +341,11 @@ def _shape(frame: pd.DataFrame) -> alt.Shape:
 
 
 def _panels(frame: pd.DataFrame, by: list[str], panel) -> alt.ConcatChart:
-    """One panel per group of `by`, in order of appearance; a column with one value stays out of the titles."""
+    """One panel per group of `by`, in order of appearance, titled with what varies."""
     varying = [c for c in by if frame[c].nunique() > 1] or by[-1:]
     groups = frame.groupby(by, sort=False)
     charts = [panel(part, " · ".join(str(part[c].iloc[0]) for c in varying)) for _, part in groups]
-    # Flush bounds line the panels up whatever their labels need; the spacing then has to leave room for the axes.
+    # Flush bounds line the panels up whatever their labels need; the spacing leaves room for the axes.
     return alt.concat(*charts, columns=COLUMNS, bounds="flush", spacing={"row": 74, "column": 66})
 
 
@@ -374,7 +378,9 @@ def _tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def _require(frame: pd.DataFrame, columns) -> None:
     missing = [c for c in columns if c not in frame]
     if missing:
-        raise UsageError(f"column {missing[0]!r} is missing; the frame has: {', '.join(map(str, frame.columns))}")
+        raise UsageError(
+            f"column {missing[0]!r} is missing; the frame has: {', '.join(map(str, frame.columns))}"
+        )
 
 
 def _round(value: float) -> float:

@@ -5,10 +5,19 @@ import sys
 import click
 
 from tepones import __version__
-from tepones.errors import TeponesError, UsageError
+from tepones.errors import TeponesError, UsageError, choose
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Group(click.Group):
+    """A group that lists its commands where one is unknown."""
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        if args and not args[0].startswith("-"):
+            choose("command", args[0], self.commands)
+        return super().resolve_command(context, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tepones")
 def commands() -> None:
     """Which pruned backbone transfers best? Scores, pruned ladders, and the study behind the book."""
@@ -44,7 +53,7 @@ def notebook(name: str, parameters: tuple[str, ...], output: str | None) -> None
     from tepones import notebooks, paths
 
     target = Path(output) if output else paths.build() / "notebooks" / f"{name}.ipynb"
-    notebooks.execute(name, dict(_split(parameter) for parameter in parameters), target)
+    notebooks.execute(name, notebooks.parse_parameters(name, parameters), target)
     click.echo(str(target))
 
 
@@ -66,13 +75,6 @@ def publish(profile: str) -> None:
 
     for path in publication.publish(profile):
         click.echo(str(path))
-
-
-def _split(parameter: str) -> tuple[str, str]:
-    name, equals, value = parameter.partition("=")
-    if not name or not equals:
-        raise UsageError(f"parameter {parameter!r} is not of the form NAME=VALUE")
-    return name, value
 
 
 def main() -> None:

@@ -19,15 +19,17 @@ from jupyter_client.kernelspec import KernelSpec
 from tepones import paths
 from tepones.errors import TeponesError, UsageError, choose
 
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
 
 class _OwnInterpreter(AsyncKernelManager):
     """Kernels of the interpreter that runs this code, whatever kernels the user has registered elsewhere."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        # Quiet, because a kernel warns that its loopback connection is not encrypted. The seed, because the order of
-        # a set of strings would otherwise differ from run to run.
-        return KernelSpec(**get_kernel_dict(["--log-level=ERROR"]), env={"PYTHONHASHSEED": "0"})
+        # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
+        # when interrupted. The seed, because the order of a set would otherwise differ from run to run.
+        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL"]), env={"PYTHONHASHSEED": "0"})
 
 
 def names() -> list[str]:
@@ -96,7 +98,7 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
     UsageError
         If the notebook, a parameter or its type is unknown, or a cell raises `UsageError` itself.
     TeponesError
-        If a cell raises, the kernel dies, or `output` cannot be written. The partial notebook is in `build/logs`.
+        If a cell raises, the kernel dies, or `output` cannot be written; `build/logs` has what there is.
     """
     parameters = _checked(name, parameters, defaults(name))
     log = paths.build() / "logs" / f"{name}.ipynb"
@@ -115,12 +117,13 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
             # tqdm's None: a bar in a terminal, nothing in a log.
             progress_bar={"desc": name, "disable": None, "leave": False},
         )
-        log.unlink()
+        log.unlink(missing_ok=True)
         _write(output, normalise(notebook, name))
     except papermill.PapermillExecutionError as error:
         raise _told(name, log, error) from None
     except OSError as error:
-        raise TeponesError(f"notebook {name}: cannot write {error.filename}: {error.strerror}") from None
+        where = error.filename or output
+        raise TeponesError(f"notebook {name}: cannot write {where}: {error.strerror}") from None
     except RuntimeError as error:
         raise TeponesError(f"notebook {name}: {_line(error)}; the notebook so far is in {log}") from None
     return output
@@ -129,9 +132,9 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
 def normalise(notebook: nbformat.NotebookNode, stem: str) -> str:
     """Write an executed notebook without what differs from run to run or machine to machine.
 
-    Cell and chart ids follow the position; times, versions and pairings go. So do progress bars, warnings (both are
-    on stderr) and widgets, which need a kernel. A cell that displays what the text places by key gets the tag
-    `remove-output`: the book shows it once, a notebook session still shows it below the cell.
+    Cell and chart ids follow the position; times, versions and pairings go. So do progress bars and warnings
+    (both are on stderr) and widgets, which need a kernel. A cell that displays what the text places by key
+    gets the tag `remove-output`: the book shows it once, a notebook session still shows it below the cell.
     """
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"{stem[:60]}-{i:03d}"
@@ -162,8 +165,8 @@ def check(name: str, executed: Path) -> None:
     Raises
     ------
     TeponesError
-        If the executed notebook is missing, unreadable, holds an error, or differs from the text; the line names
-        the first cell that does.
+        If the executed notebook is missing, unreadable, holds an error, or differs from the text; the line
+        names the first cell that does.
     """
     try:
         notebook = nbformat.read(executed, as_version=4)
@@ -178,7 +181,9 @@ def check(name: str, executed: Path) -> None:
     if ran != text:
         same = [a == b for a, b in zip(ran, text, strict=False)]
         i = same.index(False) if False in same else len(same)
-        raise TeponesError(f"notebook {name}: {executed} is not the run of today's text (cell {i + 1}); execute it again")
+        raise TeponesError(
+            f"notebook {name}: {executed} is not the run of today's text (cell {i + 1}); execute it again"
+        )
 
 
 def _read(name: str) -> nbformat.NotebookNode:
@@ -194,7 +199,9 @@ def _literals(source: str, name: str) -> dict[str, object]:
             (target,) = statement.targets if isinstance(statement, ast.Assign) else (statement.target,)
             found[target.id] = ast.literal_eval(statement.value)
     except (AttributeError, SyntaxError, ValueError):
-        raise TeponesError(f"notebook {name}: the parameters cell may hold only lines 'name = literal'") from None
+        raise TeponesError(
+            f"notebook {name}: the parameters cell may hold only lines 'name = literal'"
+        ) from None
     return found
 
 
@@ -243,7 +250,7 @@ def _value(text: str) -> object:
 def _kept(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     kept = []
     for output in outputs:
-        if output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+        if output.get("name") == "stderr" or _WIDGET in output.get("data", {}):
             continue
         # What was between two pieces of stdout may just have been dropped.
         if kept and output.output_type == "stream" == kept[-1].output_type:
@@ -259,7 +266,9 @@ def _told(name: str, log: Path, error: papermill.PapermillExecutionError) -> Bas
     if error.ename == UsageError.__name__:
         return UsageError(f"notebook {name}: {_line(error.evalue)}")
     what = f"{error.ename}: {_line(error.evalue)}"
-    return TeponesError(f"notebook {name}: cell {error.exec_count} raised {what}; the notebook so far is in {log}")
+    return TeponesError(
+        f"notebook {name}: cell {error.exec_count} raised {what}; the notebook so far is in {log}"
+    )
 
 
 def _line(text: object) -> str:

@@ -41,7 +41,7 @@ def live_book(profile: str, workers: int | None = None) -> Path:
     _copy_sources(paths.book(), staged)
     _execute_all(staged / CHAPTERS, {"profile": profile, "records": "live"})
     index = paths.book() / "_build" / "html" / "index.html"
-    state = _digest(path for path in sorted(staged.rglob("*")) if path.is_file() and "_vendor" not in path.parts)
+    state = _digest(path for path in sorted(staged.rglob("*")) if path.is_file())
     stamp = paths.build() / "site.stamp"
     if not index.is_file() or not _holds(stamp, state):
         stamp.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def _inputs(live_profile: str | None) -> Iterator[Path]:
 
 def _copy_sources(source: Path, target: Path) -> None:
     """Copy the book's sources, links followed; a file that has not changed keeps its time, so Sphinx skips it."""
-    made = {"_build", "_vendor", "conf.py", CHAPTERS, "__pycache__"}
+    made = {"_build", "conf.py", CHAPTERS}
     for path in sorted(source.rglob("*")):
         inside = path.relative_to(source)
         if inside.parts[0] in made or "__pycache__" in inside.parts or not path.is_file():

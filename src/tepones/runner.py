@@ -70,6 +70,8 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
     if not n_missing:
         return 0
     workers = min(workers or os.cpu_count() or 1, len(waiting))
+    # Read by the workers' numerical libraries as they load; two processes of two threads each wait for each other.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
     running: dict[Future, Job] = {}
@@ -112,15 +114,10 @@ def _compute(store: Store, job: Job) -> None:
 
 
 def _start_worker() -> None:
-    """One thread, no Ctrl-C of its own, and no life after the parent."""
+    """No Ctrl-C of its own, and no life after the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

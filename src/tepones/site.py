@@ -8,8 +8,6 @@ from pathlib import Path
 from tepones import paths
 from tepones.errors import TeponesError
 
-_LINES = 5
-
 
 def build_site(source: Path, output: Path) -> Path:
     """Render a book; every warning is an error, and all are collected before it fails.
@@ -33,7 +31,8 @@ def build_site(source: Path, output: Path) -> Path:
     """
     # A child process, because Sphinx changes global state and may build only one book well in one.
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-    command += ["--path-output", str(output), "-W", "-n", "--keep-going"]
+    # All pages, because a page kept from an earlier build keeps the labels that the bibliography had then.
+    command += ["--path-output", str(output), "-W", "-n", "--keep-going", "--all"]
     run = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -56,4 +55,4 @@ def build_site(source: Path, output: Path) -> Path:
 def _reasons(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if "WARNING" in line or "ERROR" in line or "rror:" in line]
-    return "; ".join(dict.fromkeys((telling or lines)[:_LINES]))
+    return "; ".join(dict.fromkeys((telling or lines[-5:])[:5]))

@@ -1,20 +1,22 @@
 """The study of a profile: its jobs, and its records as tidy tables."""
 
 import io
+import platform
 from collections.abc import Iterator
 
 import pandas as pd
 
-from tepones import paths, profiles
+from tepones import __version__, agreement, paths, profiles
 from tepones.backbones.training import Training
 from tepones.errors import TeponesError, choose
 from tepones.experiments import Images, Pretraining, Rung, Scoring, Transfer
 from tepones.profiles import Ladder, Profile, TaskSize
-from tepones.records import Store, write_atomically
+from tepones.records import Store, versions, write_atomically
 from tepones.runner import Job, run
 
 #: Tables of a study, in the order in which they are documented in `data/records/README.md`.
 TABLES = ("rungs", "transfer", "scores")
+PROVENANCE = "provenance"
 
 
 def store(profile: Profile) -> Store:
@@ -67,7 +69,8 @@ def compute(profile: Profile, workers: int | None = None) -> int:
     """Compute what is missing of a profile and write its tables; returns the number of cells computed."""
     records = store(profile)
     n_computed = run(records, jobs(profile), f"study {profile.name}", workers)
-    for name, table in tables(profile, records).items():
+    found = tables(profile, records)
+    for name, table in {**found, PROVENANCE: provenance(profile, found)}.items():
         write_atomically(records.folder / f"{name}.csv", to_csv(table).encode())
     return n_computed
 
@@ -93,6 +96,48 @@ def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
                 rows["transfer"].append(identity | found.values | {"seconds": found.made["seconds"]})
                 rows["scores"] += [identity | row for row in records.require(scoring).values["rows"]]
     return {name: pd.DataFrame(rows[name]) for name in TABLES}
+
+
+def tidy(study: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each rung, target and score, with the controls source accuracy and sparsity as further scores.
+
+    Parameters
+    ----------
+    study : dict of str to DataFrame
+        As `load` returns it.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `tepones.agreement.COLUMNS`. Higher values predict better: the control ``sparsity`` is
+        minus the sparsity, which predicts that the denser rung wins.
+    """
+    rungs, transfer = study["rungs"], study["transfer"]
+    about = rungs[["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]]
+    judged = transfer[["ladder", "rung", "target", "accuracy"]].merge(about, on=["ladder", "rung"])
+    scored = judged.merge(study["scores"][["ladder", "rung", "target", "score", "value"]], how="left")
+    controls = [
+        judged.assign(score="source_accuracy", value=judged["source_accuracy"]),
+        judged.assign(score="sparsity", value=-judged["sparsity"]),
+    ]
+    return pd.concat([scored, *controls], ignore_index=True)[list(agreement.COLUMNS)]
+
+
+def provenance(profile: Profile, study: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What made the records of a profile: columns item, value."""
+    seconds = sum(float(table["seconds"].sum()) for table in study.values() if "seconds" in table)
+    facts = {
+        "profile": profile.name,
+        "tepones": __version__,
+        "python": platform.python_version(),
+        **versions(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "ladders": len(profile.ladders),
+        "rungs": len(study["rungs"]),
+        "targets": len(profile.targets),
+        "core seconds": round(seconds),
+    }
+    return pd.DataFrame({"item": facts.keys(), "value": facts.values()})
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -39,7 +39,7 @@ def study(rng, ladders, signal, levels=3, targets=4, score="s"):
 def test_the_interval_covers_and_the_permutation_of_ladders_holds_its_level(signal):
     rng = np.random.default_rng(signal)
     # Independent studies side by side: each is one score of its own table, so they are run one by one.
-    found = [between_summary(study(rng, 5, signal)).iloc[0] for _ in range(STUDIES)]
+    found = [between_summary(study(rng, 4, signal)).iloc[0] for _ in range(STUDIES)]
     low, high, tau, p = (
         np.array([row[name] for row in found]) for name in ("low", "high", "weighted_tau", "p")
     )
@@ -48,7 +48,7 @@ def test_the_interval_covers_and_the_permutation_of_ladders_holds_its_level(sign
     if signal == 0:
         assert (p <= 0.05).mean() <= 0.08
     else:
-        assert (p <= 0.05).mean() > 0.3
+        assert (p <= 0.05).mean() > 0.2
 
 
 def test_summary_is_the_mean_over_shared_levels_with_an_exact_test():

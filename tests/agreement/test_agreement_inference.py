@@ -49,6 +49,39 @@ def test_intervals_cover_the_true_mean_tau(ladders, targets, spread):
     assert (found.low >= -1).all() and (found.high <= 1).all()
 
 
+def simulated_regrets(rng, studies, ladders, targets, spread, rungs=12):
+    """Top-1 regrets (points) of such a score on ladders that also collapse at their sparse end."""
+    place = np.linspace(0, 1, rungs)
+    shift = rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1))
+    accuracy = 0.8 - 0.3 * (place - 0.5 - 0.15 * shift) ** 2 - 0.4 * np.clip(place - 0.8, 0, 1)
+    skill = 1 + spread * (
+        rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1))
+    )
+    score = skill * accuracy + 0.04 * rng.normal(size=accuracy.shape)
+    chosen = np.take_along_axis(accuracy, score.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    return 100 * (accuracy.max(axis=-1) - chosen)
+
+
+@pytest.mark.parametrize("spread,least", [(0.2, 0.90), (0.5, 0.75)])
+@pytest.mark.parametrize("ladders,targets", [(3, 4), (6, 6)])
+def test_intervals_of_regret_cover_unless_failures_are_rare_and_large(spread, least, ladders, targets):
+    """The second case is the known limit: a score that fails badly on the few ladders that nobody drew."""
+    rng = np.random.default_rng([ladders, targets])
+    truth = simulated_regrets(rng, 20_000, 1, 1, spread).mean()
+    cells = simulated_regrets(rng, STUDIES, ladders, targets, spread)
+    found = two_level_interval(cells, replicates=1000, bounds=(0, 100))
+    assert ((found.low <= truth) & (truth <= found.high)).mean() >= least
+
+
+@pytest.mark.parametrize("ladders,targets", [(3, 4), (6, 6)])
+def test_differences_of_equally_good_scores_are_found_no_more_often_than_the_level(ladders, targets):
+    rng = np.random.default_rng([ladders, targets])
+    first, second = (simulated_taus(rng, STUDIES, ladders, targets, 0.5) for _ in range(2))
+    found = two_level_interval(first - second, replicates=1000)
+    assert (found.p <= 0.05).mean() <= LEVEL
+    assert ((found.low <= 0) & (found.high >= 0)).mean() >= 0.90
+
+
 def test_plain_percentiles_would_not_cover_with_few_ladders():
     """Why the interval is stretched: with three ladders the percentiles miss far too often."""
     rng = np.random.default_rng(0)
@@ -239,3 +272,7 @@ def test_noise_ceiling_counts_every_pair_of_runs():
     assert found.sd_points == pytest.approx(100 * np.sqrt(runs.var(axis=0, ddof=1).mean()))
     with pytest.raises(UsageError, match="two runs"):
         noise_ceiling(runs[:1])
+    with pytest.raises(UsageError, match="not per cent"):
+        noise_ceiling(100 * runs)
+    with pytest.raises(UsageError, match="finite"):
+        noise_ceiling(np.where(runs == 0.5, np.nan, runs))

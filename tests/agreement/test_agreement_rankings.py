@@ -103,9 +103,9 @@ def test_the_reason_for_no_ranking_is_told():
 def test_partial_tau_removes_what_the_controls_explain():
     rng = np.random.default_rng(1)
     sparsity = np.linspace(0, 0.95, 40)
-    accuracy = 0.8 - 0.5 * sparsity + 0.01 * rng.normal(size=40)
-    follower = -sparsity + 0.01 * rng.normal(size=40)
-    assert kendall(follower, accuracy) > 0.8
+    accuracy = 0.8 - 0.5 * sparsity + 0.05 * rng.normal(size=40)
+    follower = -sparsity + 0.1 * rng.normal(size=40)
+    assert kendall(follower, accuracy) > 0.6
     assert abs(partial_tau(follower, accuracy, sparsity)) < 0.3
     knows_more = accuracy + 0.001 * rng.normal(size=40)
     assert partial_tau(knows_more, accuracy, sparsity) > 0.8

@@ -35,7 +35,7 @@ def regret(score, accuracy, k: int = 1) -> float:
         If an accuracy is no fraction, a number is not finite, or k < 1.
     """
     score, accuracy = as_pair(score, accuracy)
-    _check_fractions(accuracy)
+    check_fractions(accuracy)
     if k < 1:
         raise UsageError(f"k is {k}; at least one model must be chosen")
     if score.size == 0:
@@ -98,7 +98,8 @@ def optimum_distance(score, accuracy, sparsity) -> float:
     return float(np.abs(picked[:, None] - best[None]).min(axis=1).mean())
 
 
-def _check_fractions(accuracy: np.ndarray) -> None:
+def check_fractions(accuracy: np.ndarray) -> None:
+    """Refuse accuracies outside [0, 1], which are most likely per cent, losses or ranks."""
     bad = accuracy[(accuracy < 0) | (accuracy > 1)]
     if bad.size:
         raise UsageError(f"accuracy {bad[0]} is out of range; give fractions in [0, 1], not per cent")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from tepones.agreement.choices import check_fractions
 from tepones.agreement.rankings import as_pair, no_ranking, weighted_tau
 from tepones.errors import UsageError
 
@@ -266,6 +267,8 @@ def noise_ceiling(repeats) -> Ceiling:
     repeats = np.asarray(repeats, dtype=float)
     if repeats.ndim != 2 or len(repeats) < 2:
         raise UsageError(f"repeats of shape {repeats.shape}; at least two runs of the same models are needed")
+    as_pair(repeats, repeats)
+    check_fractions(repeats)
     first, second = np.triu_indices(len(repeats), k=1)
     taus = weighted_tau(repeats[first], repeats[second])
     spread = float(100 * np.sqrt(repeats.var(axis=0, ddof=1).mean()))

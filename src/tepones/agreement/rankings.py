@@ -117,7 +117,7 @@ def kendall(score, accuracy) -> float:
     score, accuracy = as_pair(score, accuracy)
     if no_ranking(score, accuracy):
         return np.nan
-    return float(stats.kendalltau(score, accuracy, method="asymptotic").statistic)
+    return float(stats.kendalltau(score, accuracy).statistic)
 
 
 def pearson(score, accuracy) -> float:

@@ -46,6 +46,10 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
     A cell without a ranking counts as τ = 0, what guessing would score: leaving it out would reward a score
     for falling silent where it fails. A score that is constant in every cell has NaN and the note "no
     ranking"; a partial τ that exists in no cell, because the controls determine the score, is NaN alone.
+
+    Read the upper end of a regret with care: where a score fails rarely but badly, the ladders at hand may
+    hold no such failure, and no interval can show what was not seen. In simulations the intervals of the mean
+    τ cover in 91 to 99 % of studies, those of a regret of this kind in as few as three quarters.
     """
     cells = _cells(frame)
     scores = list(dict.fromkeys(cells["score"]))

@@ -52,7 +52,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
             found = frame[name][bad].iloc[0]
             raise UsageError(f"{_row(frame, bad)}: {name} is {found}; a ranking needs every value")
     for name, top in _RANGES.items():
-        bad = (frame[name] < 0) | (frame[name] > top)
+        bad = ~pd.to_numeric(frame[name]).between(0, top)
         if bad.any():
             found = frame[name][bad].iloc[0]
             raise UsageError(
@@ -99,7 +99,8 @@ def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
         One row per ladder, target and score with ``rungs``, ``weighted_tau``, ``kendall``, ``spearman``,
         ``pearson``, ``partial_tau`` (given sparsity and source accuracy), ``regret_1`` and ``regret_3``
         (accuracy points), ``optimum_distance`` (in sparsity) and ``reason``: why there is no ranking and the
-        correlations are NaN, else empty. Cost: about a millisecond per row.
+        correlations are NaN, else empty. ``partial_tau`` alone is NaN where the controls determine the order
+        of the score or of the accuracy. Cost: about two milliseconds per row.
 
     Notes
     -----

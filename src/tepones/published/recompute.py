@@ -163,7 +163,7 @@ def sparse_cells() -> pd.DataFrame:
     table = _sparse()
     keys = ["architecture", "protocol", "dataset"]
     dense = table[table["method"] == "Dense"].set_index(keys)[["accuracy", "sd", "runs"]]
-    cells = table[table["method"] != "Dense"].join(dense, on=keys, rsuffix="_dense")
+    cells = table[table["method"] != "Dense"].join(dense.add_suffix("_dense"), on=keys)
     cells["gain"] = cells["accuracy"] - cells["accuracy_dense"]
     cells["noise"] = np.sqrt(cells["sd"] ** 2 / cells["runs"] + cells["sd_dense"] ** 2 / cells["runs_dense"])
     sides = ("accuracy", "sd", "runs", "accuracy_dense", "sd_dense", "runs_dense")
@@ -223,7 +223,7 @@ def sparse_means() -> pd.DataFrame:
     """
     table = _sparse()
     dense = table[table["method"] == "Dense"].set_index(["architecture", "protocol", "dataset"])["accuracy"]
-    table = table.join(dense, on=["architecture", "protocol", "dataset"], rsuffix="_dense")
+    table = table.join(dense.rename("accuracy_dense"), on=["architecture", "protocol", "dataset"])
     table["gain"] = table["accuracy"] - table["accuracy_dense"]
     table["relative"] = -table["gain"] / (100 - table["accuracy_dense"])
     rows = []
