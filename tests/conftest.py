@@ -1,11 +1,16 @@
 """What several tests share: one thread, and small studies computed once."""
 
 import os
+import shutil
+import subprocess
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+
+from tepones import paths
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,20 +20,33 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A checkout of its own: the committed data and notebooks, an empty build folder."""
-    import shutil
-
-    from tepones import paths
-
+def copy_checkout(target):
+    """What a clone holds besides the code: data, notebooks, book."""
     root = paths.root()
     for name in ("data", "notebooks", "book"):
-        shutil.copytree(root / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("_build", "_vendor"))
+        shutil.copytree(root / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("_build"))
     for name in ("_toc.yml", "_config.yml"):
-        shutil.copy(root / name, tmp_path / name)
+        shutil.copy(root / name, target / name)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of its own, with an empty build folder."""
+    copy_checkout(tmp_path)
     monkeypatch.setenv("TEPONES_ROOT", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_checkout(tmp_path_factory):
+    """A checkout in which the tiny profile was computed, by the command; leave it as it is."""
+    root = tmp_path_factory.mktemp("tiny")
+    copy_checkout(root)
+    environment = {**os.environ, "TEPONES_ROOT": str(root)}
+    command = [sys.executable, "-m", "tepones", "run", "--profile", "tiny"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return root
 
 
 @pytest.fixture

@@ -111,7 +111,10 @@ ENTRY = """
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (ENTRY.replace("agreement", "astrology"), "claim one: unknown statistic 'astrology'; choose from: advantage"),
+        (
+            ENTRY.replace("agreement", "astrology"),
+            "claim one: unknown statistic 'astrology'; choose from: advantage",
+        ),
         (ENTRY.replace("tiny", "huge"), "claim one: unknown profile 'huge'; choose from: embedded"),
         (ENTRY.replace("above", "left"), "claim one: side"),
         (ENTRY.replace("threshold: 0", "threshold: low"), "claim one: threshold"),

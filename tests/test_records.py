@@ -71,7 +71,9 @@ def _lose_tensors(path):
     path.with_suffix(".safetensors").unlink()
 
 
-@pytest.mark.parametrize("damage", [_damage_text, _truncate, _empty, _not_a_record, _damage_tensors, _lose_tensors])
+@pytest.mark.parametrize(
+    "damage", [_damage_text, _truncate, _empty, _not_a_record, _damage_tensors, _lose_tensors]
+)
 def test_a_damaged_record_is_told_and_computed_again(store, capfd, damage):
     store.compute(Square(7))
     (path,) = store.folder.glob("square/*.json")
@@ -103,9 +105,9 @@ def test_the_code_hash_sees_code_but_not_comments(monkeypatch, tmp_path):
         code_hash.cache_clear()
         return code_hash(Square, "tepones.module")
 
-    one = hashed('''def f(x):\n    "Say it."\n    return x + 1\n''')
-    assert hashed('''# a comment\ndef f(x):\n    "Say it otherwise."\n    return (x + 1)\n''') == one
-    assert hashed('''def f(x):\n    "Say it."\n    return x + 2\n''') != one
+    one = hashed("""def f(x):\n    "Say it."\n    return x + 1\n""")
+    assert hashed("""# a comment\ndef f(x):\n    "Say it otherwise."\n    return (x + 1)\n""") == one
+    assert hashed("""def f(x):\n    "Say it."\n    return x + 2\n""") != one
     records._tree.cache_clear()
     code_hash.cache_clear()
 

@@ -321,6 +321,78 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     return alt.layer(cells, words).properties(width=width, height=28 * len(order))
 
 
+def claims(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """Estimate and interval of every claim that was tested, with its threshold; one row and one axis for each.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `claim`, `verdict`, `estimate`, `low`, `high`, `threshold`, `unit`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or no claim was tested.
+    """
+    columns = ["claim", "verdict", "estimate", "low", "high", "threshold", "unit"]
+    _require(frame, columns)
+    frame = _tidy(
+        frame[frame["estimate"].notna()].astype({"estimate": float, "low": float, "high": float}), columns
+    )
+    colour = alt.Color("verdict:N", title="verdict").scale(
+        domain=["supported", "not supported", "contradicted"], range=[PALETTE[2], PALETTE[4], PALETTE[1]]
+    )
+
+    def row(part: pd.DataFrame, title: str) -> alt.LayerChart:
+        x = alt.X("low:Q", title=part["unit"].iloc[0]).scale(zero=False)
+        base = alt.Chart(part, title=title).encode(
+            tooltip=["claim:N", "verdict:N", *(alt.Tooltip(f"{c}:Q", format="+.3f") for c in columns[2:6])]
+        )
+        return alt.layer(
+            base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour),
+            base.mark_point(filled=True, size=90).encode(x="estimate:Q", color=colour),
+            base.mark_tick(thickness=2, size=26, color="#333333").encode(x="threshold:Q"),
+        ).properties(width=PANEL["width"], height=34)
+
+    return _panels(frame, ["claim"], row)
+
+
+def information(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """Information against the distance of the class means: exact quantities as lines, estimates as points.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `mean`, `quantity`, `nats`, `kind` (``exact`` or ``estimate``).
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    frame = _tidy(frame, ["mean", "quantity", "nats", "kind"])
+    base = alt.Chart(frame).encode(
+        x=alt.X("mean:Q", title="distance of a class mean from 0, in standard deviations"),
+        y=alt.Y("nats:Q", title="information (nats)"),
+        color=alt.Color("quantity:N", title=None).scale(
+            domain=list(dict.fromkeys(frame["quantity"])), range=PALETTE
+        ),
+        tooltip=["quantity:N", alt.Tooltip("mean:Q", format=".2f"), alt.Tooltip("nats:Q", format=".4f")],
+    )
+    return alt.layer(
+        base.transform_filter("datum.kind == 'exact'").mark_line(),
+        base.transform_filter("datum.kind == 'estimate'").mark_point(filled=True, size=60),
+    ).properties(width=WIDTH - 90, height=300)
+
+
 def _x(span: list[float]) -> alt.X:
     """Sparsity on an axis that gives each further factor of ten in size the same room."""
     ticks = [t for t in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001) if t >= span[0]]

@@ -45,7 +45,9 @@ def run(profile: str, workers: int | None) -> None:
 @commands.command()
 @click.argument("name")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default."
+)
 def notebook(name: str, parameters: tuple[str, ...], output: str | None) -> None:
     """Execute one chapter with parameters of your own."""
     from pathlib import Path

@@ -163,7 +163,9 @@ def load_rung(store: Store, rung: Rung | Pretraining) -> tuple[Backbone, pruning
     """Backbone and masks of a recorded rung."""
     record = store.require(rung)
     tensors = {name: torch.as_tensor(array) for name, array in record.tensors().items()}
-    masks = {name.removeprefix("mask:"): tensors.pop(name) for name in list(tensors) if name.startswith("mask:")}
+    masks = {
+        name.removeprefix("mask:"): tensors.pop(name) for name in list(tensors) if name.startswith("mask:")
+    }
     pretraining = rung if isinstance(rung, Pretraining) else rung.pretraining
     backbone = BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
     backbone.load_state_dict(tensors)

@@ -20,7 +20,22 @@ from tepones import agreement, paths, profiles
 from tepones.errors import UsageError, choose
 from tepones.statistics import STATISTICS
 
-COLUMNS = ["claim", "source", "words", "verdict", "estimate", "low", "high", "threshold", "unit", "basis", "reason"]
+#: Source of claims that no paper makes: controls of this companion.
+COMPANION = "companion"
+COLUMNS = [
+    "claim",
+    "source",
+    "words",
+    "verdict",
+    "estimate",
+    "low",
+    "high",
+    "side",
+    "threshold",
+    "unit",
+    "basis",
+    "reason",
+]
 
 
 class Claim(BaseModel):
@@ -31,7 +46,7 @@ class Claim(BaseModel):
     claim : str
         Short name, unique.
     source : str
-        Key in `book/references.bib`.
+        Key in `book/references.bib`, or `COMPANION`.
     words : str
         What is claimed, in our words.
     statistic : str
@@ -83,7 +98,9 @@ def claims() -> list[Claim]:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}") from error
+            raise UsageError(
+                f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}"
+            ) from error
         except UsageError as error:
             raise UsageError(f"{path.name}: claim {name}: {error}") from error
         if claim.claim in {other.claim for other in found}:
@@ -108,7 +125,9 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     dict
         A row with the columns `COLUMNS`.
     """
-    row = dict.fromkeys(COLUMNS) | claim.model_dump(include={"claim", "source", "words", "threshold", "unit"})
+    row = dict.fromkeys(COLUMNS) | claim.model_dump(
+        include={"claim", "source", "words", "side", "threshold", "unit"}
+    )
     if profile not in claim.profiles:
         return row | {"verdict": "not tested", "reason": f"not meant for profile {profile}"}
     if claim.methods:
@@ -135,3 +154,24 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
 def ledger(frame: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Verdicts on all claims of `data/claims.yaml`, one row each, in the order of the file."""
     return pd.DataFrame([judge(claim, frame, profile) for claim in claims()], columns=COLUMNS)
+
+
+def presentable(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The ledger as readers see it: one column for estimate and interval, one for the threshold."""
+
+    def measured(row: pd.Series) -> str:
+        if pd.isna(row["estimate"]):
+            return row["reason"]
+        return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] {row['unit']}, {row['basis']}"
+
+    sources = verdicts["source"].map(lambda key: key if key == COMPANION else f"{{cite:t}}`{key}`")
+    return pd.DataFrame(
+        {
+            "claim": verdicts["claim"],
+            "in our words": verdicts["words"],
+            "source": sources,
+            "threshold": [f"{row['side']} {row['threshold']:g}" for _, row in verdicts.iterrows()],
+            "measured": [measured(row) for _, row in verdicts.iterrows()],
+            "verdict": verdicts["verdict"],
+        }
+    )

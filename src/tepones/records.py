@@ -242,4 +242,3 @@ def _canonical(value: object) -> str:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-

@@ -32,7 +32,9 @@ def progress_bar(total: int, description: str, unit: str) -> tqdm:
         mininterval=0.2 if terminal else 10,
         maxinterval=10 if terminal else 60,
         ascii=not terminal,
-        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} gone, {remaining} to go\n",
+        bar_format=None
+        if terminal
+        else "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} gone, {remaining} to go\n",
     )
 
 
@@ -84,17 +86,21 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
                         waiting.remove(job)
                         running[pool.submit(_compute, store, job)] = job
                 if not running:
-                    raise TeponesError(f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}")
+                    raise TeponesError(
+                        f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}"
+                    )
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job = running.pop(future)
                     future.result()
                     made.update(job)
                     bar.update(len(job))
     except BrokenProcessPool as error:
-        message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
+        message = (
+            "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
+        )
         raise TeponesError(message) from error
     finally:
-        _stop(pool)
+        _stop(pool, running)
     return n_missing
 
 
@@ -120,11 +126,9 @@ def _start_worker() -> None:
     threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers now; a cell under way is lost, its record is not half-written."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
+def _stop(pool: ProcessPoolExecutor, running: dict[Future, Job]) -> None:
+    """End the workers; those with a cell under way at once: it is lost, its record is not half-written."""
+    if running:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)

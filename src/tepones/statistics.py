@@ -79,7 +79,9 @@ def advantage_of_method(frame: pd.DataFrame, method: str, over: str, above: floa
     rungs = _rungs(frame)
     missing = {method, over} - set(rungs["method"])
     if missing:
-        raise UsageError(f"unknown method {min(missing)!r}; the study has: {', '.join(sorted(set(rungs['method'])))}")
+        raise UsageError(
+            f"unknown method {min(missing)!r}; the study has: {', '.join(sorted(set(rungs['method'])))}"
+        )
     rungs = rungs[(rungs["rung"] > 0) & (rungs["sparsity"] >= above)]
     others = rungs[rungs["method"] == over].groupby(["target", "rung"])["accuracy"].mean()
     own = rungs[rungs["method"] == method].join(others.rename("other"), on=["target", "rung"])

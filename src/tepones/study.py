@@ -168,5 +168,7 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     missing = [name for name in TABLES if not (folder / f"{name}.csv").is_file()]
     if missing:
         make = f"tepones run --profile {profile}" + (" and tepones publish" if records == "published" else "")
-        raise TeponesError(f"no {records} records of profile {profile}: {missing[0]}.csv is missing in {folder}; {make}")
+        raise TeponesError(
+            f"no {records} records of profile {profile}: {missing[0]}.csv is missing in {folder}; {make}"
+        )
     return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}

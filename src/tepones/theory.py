@@ -8,8 +8,12 @@ outermost means; halving its step changes no digit that `tests/test_theory.py` l
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+
+from tepones.scores import score
 
 REACH, STEP = 9.0, 0.02
+ESTIMATORS = ("gaussian", "posterior")
 
 
 class Information(NamedTuple):
@@ -65,6 +69,37 @@ def sample(means: np.ndarray, per_class: int, seed: int) -> tuple[np.ndarray, np
     labels = np.repeat(np.arange(len(means)), per_class)
     noise = np.random.default_rng(seed).normal(size=len(labels))
     return (np.asarray(means)[labels] + noise).astype(np.float32)[:, None], labels
+
+
+def chain(means: list[float], per_class: int) -> pd.DataFrame:
+    """Exact information of two classes at ±m, and what the estimators make of samples, for several m.
+
+    Parameters
+    ----------
+    means : list of float
+        Values of m, in standard deviations.
+    per_class : int
+        Samples of each class for the estimates.
+
+    Returns
+    -------
+    DataFrame
+        Columns mean, quantity, nats, kind (``exact`` or ``estimate``).
+    """
+    rows = []
+    for mean in means:
+        exact = gaussian_classes([-mean, mean])
+        found = score(*sample([-mean, mean], per_class, seed=0), list(ESTIMATORS), null=False)
+        values = {
+            "I(Z; Z′)": exact.intra_class,
+            "I(Z; Y)": exact.with_label,
+            "H(Y)": exact.label_entropy,
+            **dict(zip(found["score"], found["value"], strict=True)),
+        }
+        for quantity, nats in values.items():
+            kind = "estimate" if quantity in ESTIMATORS else "exact"
+            rows.append({"mean": mean, "quantity": quantity, "nats": nats, "kind": kind})
+    return pd.DataFrame(rows)
 
 
 def _log_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Supervised training of a backbone, dense or with its pruned weights held at zero."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,12 @@ from torch.nn import functional
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import to_input
-from tepones.errors import TeponesError
+from tepones.errors import TeponesError, choose
 
 WARM_UP = 0.2
+
+#: Called with the number of steps taken and of all steps; returns the masks to hold from now on, or None.
+AfterStep = Callable[[int, int], Mapping[str, torch.Tensor] | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ def train(
     labels: np.ndarray,
     training: Training,
     seed: int,
-    masks: dict[str, torch.Tensor] | None = None,
+    masks: Mapping[str, torch.Tensor] | None = None,
+    after_step: AfterStep | None = None,
 ) -> None:
     """Train a backbone in place.
 
@@ -55,19 +60,23 @@ def train(
     training : Training
     seed : int
         Seed of the order of the images.
-    masks : dict of name to bool tensor, optional
+    masks : mapping of name to bool tensor, optional
         Weights (names as in `named_parameters`) to hold at zero where the mask is False. They are set to zero
         after every step, so neither momentum nor weight decay can revive one.
+    after_step : callable, optional
+        Called after every step, while the gradients of that step are still there. Masks that it returns are held
+        from then on; a weight that they revive starts without momentum.
 
     Raises
     ------
+    UsageError
+        If a mask has an unknown name.
     TeponesError
         If a gradient is not finite; names the step and the layer. The weights are then those of the step before.
     """
     backbone.train().to(memory_format=torch.channels_last)  # replaces the weights' storage: before all else
     named = dict(backbone.named_parameters())
-    held = [(named[name].data, mask.to(named[name].dtype)) for name, mask in (masks or {}).items()]
-    weights, factors = [weight for weight, _ in held], [factor for _, factor in held]
+    weights, factors = _hold(named, masks or {})
     pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
     batches_per_epoch = max(1, len(pixels) // training.batch_size)
     n_steps = max(1, round(training.epochs * batches_per_epoch))
@@ -92,8 +101,15 @@ def train(
         _require_finite(named, loss, step)
         optimiser.step()
         cycle.step()
-        if held:
+        if weights:
             torch._foreach_mul_(weights, factors)
+        changed = after_step(step + 1, n_steps) if after_step else None
+        if changed is not None:
+            # What a weight's momentum gathered while it was pruned must not move it when it comes back.
+            for weight, factor in zip(weights, factors, strict=True):
+                optimiser.state[weight]["momentum_buffer"].mul_(factor)
+            weights, factors = _hold(named, changed)
+            torch._foreach_mul_([weight.data for weight in weights], factors)
 
 
 def _cycle(step: int, n_steps: int) -> float:

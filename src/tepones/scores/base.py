@@ -3,33 +3,33 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
 class Behaviour:
     """What a score does under changes of its input; every entry is tested.
 
-    What all scores share is not repeated here: dead columns change nothing, one class, NaN, infinities and
-    zero rows are refused in one line.
+    What all scores share has no entry here: one class, NaN, infinities and zero rows are refused.
 
     Attributes
     ----------
-    scaling, shifting, duplicates : str
-        The value when all features are multiplied by 10, when a constant is added, when every column is there
-        twice: ``"same"`` (within 10⁻⁶ of it), ``"up"``, ``"down"`` or ``"changes"`` (either way).
+    scaling, shifting, duplicates, dead : str
+        The value when all features are multiplied by 10, when 1 is added to them, when every column is there
+        twice, when as many dead columns are appended: ``"same"`` (within 10⁻⁶ of it), ``"up"``, ``"down"`` or
+        ``"changes"`` (either way); ``"no part"`` if features play none.
     few_rows : str
         With N ≤ D: ``"tells"`` (true labels score higher than shuffled ones), ``"blind"`` (any labels get the
-        same value).
-    empty : float or str
+        same value), ``"reversed"``; ``"no part"`` if the labels or features play none.
+    empty : str
         The value if no feature is active.
     """
 
     scaling: str = "same"
     shifting: str = "same"
     duplicates: str = "same"
+    dead: str = "same"
     few_rows: str = "tells"
-    empty: Any = 0.0
+    empty: str = "0"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Score:
     behaviour : Behaviour
     maximum : callable, optional
         Number of classes to the largest value there is; a score that reaches it is saturated.
+    uses_labels : bool
+        Whether the target's labels play a part: without, there is nothing to compare with on shuffled ones.
     """
 
     function: Callable[..., float | dict[str, float]]
@@ -59,6 +61,7 @@ class Score:
     cost: str
     behaviour: Behaviour
     maximum: Callable[[int], float] | None = None
+    uses_labels: bool = True
 
     @property
     def parameters(self) -> tuple[str, ...]:

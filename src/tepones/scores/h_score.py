@@ -74,7 +74,8 @@ def wilks(moments: ClassMoments) -> float:
     -----
     Cost after the pass: d³/3 + C·d².
     """
-    return float(-np.log1p(-np.minimum(squared_correlations(moments), 1 - REDUNDANT)).sum() / 2)
+    remaining = 1 - np.minimum(squared_correlations(moments), 1 - REDUNDANT)
+    return float(np.log(1 / remaining).sum() / 2)
 
 
 def shrunk_h_score(moments: ClassMoments) -> float:

@@ -192,6 +192,21 @@ class ClassMoments:
         new._summary = Summary(new, self.summary.spread)
         return new
 
+    def encode(self, labels: Any) -> np.ndarray:
+        """Turn labels into row numbers of the per-class tables, (N,) int64.
+
+        Raises
+        ------
+        UsageError
+            If a class is not one of these moments'.
+        """
+        codes, classes = policy.encode(labels, self.n)
+        row_of = {label: row for row, label in enumerate(self.classes)}
+        for label in classes:
+            if label not in row_of:
+                raise UsageError(f"class {label!r} is not among the moments' classes")
+        return np.array([row_of[label] for label in classes], np.int64)[codes]
+
     def save(self, path: str | PathLike) -> None:
         """Write a `.npz` file that holds no pickle.
 

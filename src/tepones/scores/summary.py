@@ -128,12 +128,12 @@ class Summary:
         """√π_c (μ_c − μ)/σ, (C, d): its Gram matrix is the between-class covariance of standardised features."""
         return np.sqrt(self.priors)[:, None] * self.deviations / self.spread.scale
 
-    def within_factor(self) -> np.ndarray:
-        """Cholesky factor L (lower, d × d) of the shrunk within-class covariance of the standardised features.
+    def within_factor(self) -> tuple[np.ndarray, float]:
+        """Cholesky factor of the shrunk within-class covariance of the standardised features, and intensity a.
 
         Σ_W* = (1 − a) Σ_W + (a tr Σ_W/d + 10⁻⁸) I with the intensity a of `oracle_approximating`. Only the
         within-class part, the noise, is shrunk: with Σ_T* = Σ_B + Σ_W* every ρ stays below 1, and where the
-        sample is large Σ_T* tends to Σ_T.
+        sample is large Σ_T* tends to Σ_T. The factor is lower triangular, (d, d), and fresh.
         """
         matrix = self.spread.correlation()
         matrix = dsyrk(-1.0, self.standardised_means().T, beta=1.0, c=matrix, lower=1, overwrite_c=1)
@@ -143,7 +143,7 @@ class Summary:
         target = a * max(diagonal.mean(), 0.0) + NOISE
         matrix *= 1 - a
         diagonal += target
-        return cholesky(matrix)
+        return cholesky(matrix), a
 
 
 def oracle_approximating(covariance: np.ndarray, n: int) -> float:

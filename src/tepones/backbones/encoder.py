@@ -1,0 +1,133 @@
+"""An encoder ready to be ranked: any classifier, seen as pictures → features and source-class probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from tepones.backbones.features import MEAN, STD
+
+#: The last layer of a classifier is one of these.
+LAYERS = nn.Linear | nn.Conv2d
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How pictures of any size become the input of a backbone.
+
+    Attributes
+    ----------
+    resize : int
+        Pixels of the shorter side after resizing; a picture whose shorter side is that already is left as it is.
+    crop : int
+        Pixels of the side of the square cut from the centre.
+    mean, std : tuple of float
+        Of each colour, in grey levels 0..255.
+    resampling : str
+        Name of Pillow's filter.
+    """
+
+    resize: int = 32
+    crop: int = 32
+    mean: tuple[float, ...] = (MEAN,) * 3
+    std: tuple[float, ...] = (STD,) * 3
+    resampling: str = "bilinear"
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+        """Turn uint8 RGB pictures, each (H, W, 3), into a float32 tensor (N, 3, crop, crop), channels last."""
+        pixels = torch.as_tensor(np.stack([self._square(picture) for picture in pictures])).permute(0, 3, 1, 2)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return pixels.float().sub_(mean).div_(std)
+
+    def _square(self, picture: np.ndarray) -> np.ndarray:
+        height, width = picture.shape[:2]
+        if min(height, width) != self.resize:
+            scale = self.resize / min(height, width)
+            width, height = (max(self.resize, int(scale * side)) for side in (width, height))
+            resampling = Image.Resampling[self.resampling.upper()]
+            picture = np.asarray(Image.fromarray(picture).resize((width, height), resampling))
+        top, left = (round((side - self.crop) / 2) for side in (height, width))
+        return picture[top : top + self.crop, left : left + self.crop]
+
+
+@dataclass(eq=False)
+class Encoder:
+    """A classifier whose last layer is cut off.
+
+    Attributes
+    ----------
+    name : str
+        What a ranking calls it.
+    architecture : str
+        Name in the registry of backbones, or in torchvision.
+    model : nn.Module
+        Images (N, 3, H, W) to source-class logits (N, C_s).
+    preparation : Preparation
+    facts : dict of str to float
+        What is known besides the weights: ``source_accuracy``, in [0, 1].
+    trained : bool
+        False for initial weights.
+    """
+
+    name: str
+    architecture: str
+    model: nn.Module
+    preparation: Preparation
+    facts: dict[str, Any] = field(default_factory=dict)
+    trained: bool = True
+
+    def __post_init__(self):
+        self.model.eval().to(memory_format=torch.channels_last)
+
+    @property
+    def n_features(self) -> int:
+        """D, the size of the last layer's input."""
+        return n_inputs(self.classifier)
+
+    @property
+    def n_classes(self) -> int:
+        """C_s, the number of source classes."""
+        return len(self.classifier.weight)
+
+    @property
+    def classifier(self) -> LAYERS:
+        """The last layer."""
+        return self.model.get_submodule(last_layer(self.model))
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """State of the encoder alone: all tensors but those of the last layer."""
+        head = last_layer(self.model) + "."
+        return {name: tensor for name, tensor in self.model.state_dict().items() if not name.startswith(head)}
+
+    @torch.inference_mode()
+    def __call__(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (N, D) and source-class probabilities (N, C_s) of prepared inputs, from one forward pass.
+
+        The feature is the input of the last layer; where that is a convolution, its average over the picture.
+        """
+        caught: list[torch.Tensor] = []
+        hook = self.classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+        try:
+            logits = self.model(inputs)
+        finally:
+            hook.remove()
+        features = caught[-1]
+        return (features.mean((2, 3)) if features.ndim == 4 else features), logits.softmax(1)
+
+
+def last_layer(model: nn.Module) -> str:
+    """Name of the last linear layer or convolution of a classifier.
+
+    In every torchvision classifier, and in every backbone of this project, the classifier is the last to be
+    registered.
+    """
+    return [name for name, layer in model.named_modules() if isinstance(layer, LAYERS)][-1]
+
+
+def n_inputs(layer: LAYERS) -> int:
+    """Size of what a linear layer, or channels of what a convolution, takes."""
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels

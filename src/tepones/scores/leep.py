@@ -1,0 +1,197 @@
+"""NCE, LEEP and N-LEEP: how well the labels follow from the source classifier's output, or from clusters."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from tepones.errors import UsageError
+from tepones.scores import policy
+from tepones.scores.base import Behaviour, Score
+from tepones.scores.moments import ClassMoments
+from tepones.scores.rows import blocks, prepare
+
+ENERGY = 0.8
+COMPONENTS_PER_CLASS = 5
+#: A row of probabilities may miss 1 by this much: what half precision does to a softmax over 1000 classes.
+SUM_TOLERANCE = 1e-2
+
+
+def nce(probabilities: Any, labels: Any) -> float:
+    """Negative conditional entropy −H(Y | Z) of the labels given the source classifier's decisions z = argmax θ(x).
+
+    Tran, Nguyen and Hassner (2019), "Transferability and hardness of supervised classification tasks",
+    arXiv 1908.08142. Source classes that are never predicted contribute nothing; a tie goes to the first class.
+
+    Parameters
+    ----------
+    probabilities : ndarray or torch tensor, shape (N, C_s)
+        Rows sum to 1.
+    labels : sequence of N hashable classes
+
+    Returns
+    -------
+    float
+        Nats, in [−H(Y), 0].
+
+    Raises
+    ------
+    UsageError
+        If the probabilities are none; names the first bad row.
+
+    Notes
+    -----
+    Cost: N·C_s; memory C·C_s.
+    """
+    probabilities, codes, n_classes = _checked(probabilities, labels)
+    n_rows, n_source = probabilities.shape
+    decided = np.argmax(probabilities, axis=1)
+    joint = np.bincount(codes * n_source + decided, minlength=n_classes * n_source).reshape(n_classes, n_source)
+    seen = joint > 0
+    given = joint / np.maximum(joint.sum(0), 1)
+    return float(np.sum(joint[seen] * np.log(given[seen])) / n_rows)
+
+
+def leep(probabilities: Any, labels: Any) -> float:
+    """Mean log probability of the labels under the expected empirical predictor Σ_z P(y | z) θ_z(x).
+
+    Nguyen et al. (2020), "LEEP: a new measure to evaluate transferability of learned representations",
+    arXiv 2002.12462, equations 1–2, with P(y, z) the mean of θ_z(x) over rows of class y. Source classes without
+    mass contribute nothing.
+
+    Parameters
+    ----------
+    probabilities : ndarray or torch tensor, shape (N, C_s)
+        θ, the source classifier after the softmax; rows sum to 1.
+    labels : sequence of N hashable classes
+
+    Returns
+    -------
+    float
+        Nats, in [−log C, 0].
+
+    Raises
+    ------
+    UsageError
+        If the probabilities are none; names the first bad row.
+
+    Notes
+    -----
+    Cost: 2·N·C_s; memory C·C_s and one block.
+    """
+    probabilities, codes, n_classes = _checked(probabilities, labels)
+    return _leep(probabilities, codes, n_classes)
+
+
+def n_leep(features: Any, labels: Any, moments: ClassMoments | None = None, seed: int = 0) -> float:
+    """LEEP with the clusters of a Gaussian mixture in the place of source classes.
+
+    Li et al. (2021), "Ranking neural checkpoints", CVPR, arXiv 2011.11200: principal components up to 80 % of the
+    variance, a mixture of 5·C Gaussians (at most N/2 here), the components' posteriors as θ. The components are
+    diagonal here: a full covariance from N/(5·C) rows would be singular.
+
+    Parameters
+    ----------
+    features : ndarray or torch tensor, shape (N, D)
+    labels : sequence of N hashable classes
+    moments : ClassMoments, optional
+        Of these rows, if they are known already.
+    seed : int
+        Of the mixture's start.
+
+    Returns
+    -------
+    float
+        Nats, in [−log C, 0]; −H(Y) if no feature is active.
+
+    Notes
+    -----
+    Cost after the pass: one eigendecomposition O(d³), shared; up to 100 steps of N·5·C·d′ with d′ components;
+    memory N·(d′ + 5·C).
+    """
+    features, codes, summary = prepare(features, labels, moments)
+    if not summary.n_active:
+        return float(summary.priors @ np.log(summary.priors))
+    variances, vectors = summary.spread.eigen
+    kept = 1 + np.searchsorted(np.cumsum(variances[::-1]), ENERGY * variances.sum())
+    # One scale for all components, so that the mixture's constant regularisation does not depend on it.
+    axes = vectors[:, ::-1][:, :kept] / np.sqrt(variances[-1])
+    projected = np.concatenate([rows @ axes for _, rows in blocks(features, summary.spread)])
+    mixture = GaussianMixture(
+        max(1, min(COMPONENTS_PER_CLASS * summary.n_classes, summary.n // 2)),
+        covariance_type="diag",
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # Rows that coincide leave clusters empty; those get no mass and so no say.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clusters = mixture.fit(projected).predict_proba(projected)
+    return _leep(clusters, codes, summary.n_classes)
+
+
+def _leep(probabilities: np.ndarray, codes: np.ndarray, n_classes: int) -> float:
+    n_rows = len(codes)
+    indicator = csr_array((np.ones(n_rows), (codes, np.arange(n_rows))), shape=(n_classes, n_rows))
+    joint = indicator @ probabilities
+    mass = joint.sum(0)
+    given = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
+    # Row by row, the right class's row of P(y | z): a product with all classes would cost C times as much.
+    total, size = 0.0, policy.rows_per_block(probabilities.shape[1])
+    for start in range(0, n_rows, size):
+        block, right = probabilities[start : start + size], given[codes[start : start + size]]
+        total += np.log(np.einsum("nz,nz->n", block, right)).sum()
+    return float(total / n_rows)
+
+
+def _checked(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    probabilities = policy.as_array(probabilities)
+    if probabilities.ndim != 2 or not probabilities.size:
+        raise UsageError(f"probabilities have shape {probabilities.shape}; expected (rows, source classes)")
+    codes, classes = policy.encode(labels, len(probabilities))
+    policy.check_classes(len(classes))
+    sums = probabilities.sum(1, dtype=np.float64)
+    # A NaN fails both comparisons.
+    bad = ~((np.abs(sums - 1) <= SUM_TOLERANCE) & (probabilities.min(1) >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UsageError(
+            f"probabilities: row {row} has the sum {sums[row]:.4g} and the smallest entry "
+            f"{probabilities[row].min():.4g}; expected probabilities, not logits"
+        )
+    return probabilities, codes, len(classes)
+
+
+_OUTPUTS = Behaviour("no part", "no part", "no part", "no part", "no part", "no part")
+NCE = Score(
+    nce,
+    title="NCE",
+    source="Tran et al. 2019, arXiv 1908.08142",
+    range="[−H(Y), 0]",
+    units="nats",
+    cost="N·C_s",
+    behaviour=_OUTPUTS,
+    maximum=lambda n_classes: 0.0,
+)
+LEEP = Score(
+    leep,
+    title="LEEP",
+    source="Nguyen et al. 2020, arXiv 2002.12462",
+    range="[−log C, 0]",
+    units="nats",
+    cost="2·N·C_s",
+    behaviour=_OUTPUTS,
+    maximum=lambda n_classes: 0.0,
+)
+N_LEEP = Score(
+    n_leep,
+    title="N-LEEP",
+    source="Li et al. 2021, arXiv 2011.11200; diagonal components",
+    range="[−log C, 0]",
+    units="nats",
+    cost="N·D² pass, then one eigendecomposition and up to 100 × N·5·C·d′",
+    behaviour=Behaviour(duplicates="changes", empty="−H(Y)"),
+    maximum=lambda n_classes: 0.0,
+)

@@ -1,0 +1,81 @@
+"""The command line as a user meets it: one line, the right exit status, no traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def tepones(*arguments, root=None, **environment):
+    variables = {**os.environ, **environment}
+    if root:
+        variables["TEPONES_ROOT"] = str(root)
+    command = [sys.executable, "-m", "tepones", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=variables)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "--profile", "gigantic"], "unknown profile 'gigantic'; choose from: embedded"),
+        (["book", "--profile", "gigantic"], "unknown profile 'gigantic'; choose from: embedded"),
+        (["run", "--workers", "0"], "--workers"),
+        (["run", "--speed", "9"], "--speed"),
+        (["fly"], "unknown command 'fly'; choose from: book"),
+        (["notebook", "poetry"], "unknown notebook 'poetry'; choose from: claims-ledger"),
+        (
+            ["notebook", "sweet-phase", "-p", "colour=red"],
+            "unknown parameter of notebook sweet-phase 'colour'",
+        ),
+        (["notebook", "sweet-phase", "-p", "profile"], "expected parameter=value"),
+        (
+            ["notebook", "the-score", "-p", "samples_per_class=many"],
+            "'samples_per_class' of notebook the-score: expected int",
+        ),
+        (["notebook", "sweet-phase", "-p", "records=imagined"], "choose from: live, published"),
+        (
+            ["notebook", "sweet-phase", "-p", "profile=gigantic"],
+            "unknown profile 'gigantic'; choose from: embedded",
+        ),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_status_2(checkout, arguments, complaint):
+    run = tepones(*arguments, root=checkout)
+    assert run.returncode == 2
+    assert complaint in run.stderr
+    assert "Traceback" not in run.stderr
+    told = [line for line in run.stderr.splitlines() if line.startswith("tepones: ")]
+    assert len(told) == 1
+
+
+def test_outside_a_checkout_is_told(tmp_path):
+    run = tepones("run", root=tmp_path)
+    assert run.returncode == 2 and "no tepones checkout" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_a_cell_that_raises_names_notebook_cell_and_error(checkout):
+    text = (checkout / "notebooks" / "sweet-phase.md").read_text()
+    broken = text.replace('rungs = tables["rungs"]', 'rungs = tables["tables"]')
+    assert broken != text
+    (checkout / "notebooks" / "sweet-phase.md").write_text(broken)
+    run = tepones("notebook", "sweet-phase", root=checkout)
+    assert run.returncode == 1
+    assert "notebook sweet-phase: cell" in run.stderr and "KeyError" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_no_permission_to_write_is_told_and_keeps_the_records(checkout, tiny_checkout):
+    """The folder of the records is a file: even root cannot write there."""
+    (checkout / "build").mkdir()
+    (checkout / "build" / "records").write_text("in the way")
+    run = tepones("run", "--profile", "tiny", root=checkout)
+    assert run.returncode == 1
+    assert str(checkout / "build" / "records") in run.stderr
+    assert "Traceback" not in run.stderr
+    assert (checkout / "build" / "records").read_text() == "in the way"
+
+
+def test_records_of_another_profile_cannot_be_mistaken(checkout):
+    run = tepones("notebook", "sweet-phase", "-p", "records=live", "-p", "profile=tiny", root=checkout)
+    assert run.returncode == 1 and "no live records of profile tiny" in run.stderr
