@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import typing
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tepones.records import Store, code_hash, key, write_atomically
 @dataclasses.dataclass(frozen=True)
 class Square:
     number: int
-    calls = []
+    calls: typing.ClassVar[list[int]] = []
 
     def requires(self):
         return []

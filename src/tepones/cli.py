@@ -90,7 +90,7 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except UsageError as error:
         _fail(str(error), 2)
-    except (TeponesError, PermissionError, OSError) as error:
+    except (TeponesError, OSError) as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; finished records are kept, run the command again to go on", 130)

@@ -1,6 +1,6 @@
 """The cells of the study: images, pre-training, rungs, transfer accuracy, scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +11,7 @@ from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import accuracy, extract
 from tepones.backbones.training import Training, train
-from tepones.pruning import CRITERIA, SCHEDULES
+from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
 from tepones.records import Cell, Store, Tensors, Values
@@ -19,6 +19,10 @@ from tepones.scores import SCORES, score
 from tepones.transfer import linear_probe
 
 SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
+
+#: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
+#: (arXiv 1903.01611) find 0.1 % to 7 % to serve.
+EARLY = 0.07
 
 
 @dataclass(frozen=True)
@@ -61,49 +65,65 @@ class Pretraining:
         return [BACKBONES.module(self.backbone), "tepones.backbones.training", "tepones.pruning.masks"]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Train from scratch."""
+        """Train from scratch; the state early in training is kept too, under names that begin with `early:`."""
         images = _images(store, self.source)
         torch.manual_seed(self.seed)
         backbone = BACKBONES.load(self.backbone)(_n_classes(store, self.source))
-        train(backbone, images["train_images"], images["train_labels"], self.training, self.seed)
-        return _rung_record(backbone, pruning_masks.dense(backbone), images)
+        early = {}
+
+        def keep_early(step: int, n_steps: int) -> None:
+            if step == max(1, round(EARLY * n_steps)):
+                early.update(_arrays(backbone, "early:"))
+
+        labels = images["train_labels"]
+        train(backbone, images["train_images"], labels, self.training, self.seed, after_step=keep_early)
+        values, tensors = _rung_record(backbone, pruning_masks.dense(backbone), images)
+        return values, {**tensors, **early}
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A pruned rung of a ladder; the last of `sparsities` is its own, the others are those of the rungs before it."""
+    """A pruned rung of a ladder; the last of `sparsities` is its own, the others are those of the rungs before it.
+
+    `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``).
+    """
 
     pretraining: Pretraining
     criterion: str
     schedule: str
     sparsities: tuple[float, ...]
     training: Training
+    scope: str = "global"
 
     def requires(self) -> list[Cell]:
-        """The rung before."""
-        return [self.previous(), self.pretraining.source]
+        """The rung that this one starts from, the dense backbone and its images."""
+        return [self.start(), self.pretraining, self.pretraining.source]
 
-    def previous(self) -> "Rung | Pretraining":
-        """The rung before: for the first pruned rung, the dense backbone."""
+    def start(self) -> "Rung | Pretraining":
+        """The rung that this one starts from: mostly the one before it, else as `tepones.pruning.STARTS` says."""
+        start = STARTS.get(self.schedule)
         before = self.sparsities[:-1]
-        if not before:
+        if start == "dense" or not (start or before):
             return self.pretraining
-        return Rung(self.pretraining, self.criterion, self.schedule, before, self.training)
+        return replace(self, schedule=start) if start else replace(self, sparsities=before)
 
     def code(self) -> list[str]:
         """Criterion and schedule, with all they import."""
         return [CRITERIA.module(self.criterion), SCHEDULES.module(self.schedule), "tepones.pruning.masks"]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Prune the rung before and train it."""
+        """Prune the rung that this one starts from and train it."""
         images = _images(store, self.pretraining.source)
-        backbone, masks = load_rung(store, self.previous())
+        backbone, masks = load_rung(store, self.start())
+        level = 0 if STARTS.get(self.schedule) == "dense" else len(self.sparsities)
         setting = Setting(
             images=images["train_images"],
             labels=images["train_labels"],
             criterion=CRITERIA.load(self.criterion),
             training=self.training,
-            seed=1000 * self.pretraining.seed + len(self.sparsities),
+            seed=1000 * self.pretraining.seed + level,
+            scope=self.scope,
+            early=_tensors(store, self.pretraining, "early:"),
         )
         masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
         return _rung_record(backbone, masks, images)
@@ -161,25 +181,32 @@ class Scoring:
 
 def load_rung(store: Store, rung: Rung | Pretraining) -> tuple[Backbone, pruning_masks.Masks]:
     """Backbone and masks of a recorded rung."""
-    record = store.require(rung)
-    tensors = {name: torch.as_tensor(array) for name, array in record.tensors().items()}
-    masks = {
-        name.removeprefix("mask:"): tensors.pop(name) for name in list(tensors) if name.startswith("mask:")
-    }
     pretraining = rung if isinstance(rung, Pretraining) else rung.pretraining
     backbone = BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
-    backbone.load_state_dict(tensors)
-    return backbone.to(memory_format=torch.channels_last), masks
+    backbone.load_state_dict(_tensors(store, rung, "weight:"))
+    return backbone.to(memory_format=torch.channels_last), _tensors(store, rung, "mask:")
+
+
+def _tensors(store: Store, rung: Rung | Pretraining, prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors of a record whose names begin with a prefix, without it."""
+    found = store.require(rung).tensors().items()
+    return {name.removeprefix(prefix): torch.as_tensor(array) for name, array in found if name.startswith(prefix)}
+
+
+def _arrays(backbone: Backbone, prefix: str) -> dict[str, np.ndarray]:
+    """Copies of all parameters and buffers."""
+    return {f"{prefix}{name}": tensor.numpy().copy() for name, tensor in backbone.state_dict().items()}
 
 
 def _rung_record(
     backbone: Backbone, masks: pruning_masks.Masks, images: dict[str, np.ndarray]
 ) -> tuple[Values, Tensors]:
-    tensors = {name: tensor.contiguous().numpy() for name, tensor in backbone.state_dict().items()}
+    tensors = _arrays(backbone, "weight:")
     tensors |= {f"mask:{name}": mask.contiguous().numpy() for name, mask in masks.items()}
     values = {
         "sparsity": pruning_masks.sparsity(masks),
         "nonzero_weights": sum(int(mask.sum()) for mask in masks.values()),
+        "collapsed": " ".join(pruning_masks.collapsed(masks)),
         "source_accuracy": accuracy(backbone, images["test_images"], images["test_labels"]),
     }
     return values, tensors

@@ -1,45 +1,65 @@
-"""The claims ledger: what papers say, judged by what the study measured. No verdict is typed.
+"""The claims ledger: what papers say, judged by what was measured. No verdict is typed.
 
 `data/claims.yaml` lists the claims: our words, the source, a statistic of `tepones.statistics` with its arguments,
-and a threshold fixed in advance. The verdict follows from the statistic's mean over ladders and targets and its
-95 % interval (two-level bootstrap, `tepones.agreement.two_level_interval`):
+a threshold, and the profiles on which it is tested. The verdict follows from the statistic's mean over ladders and
+targets and its 95 % interval (two-level bootstrap, `tepones.agreement.two_level_interval`):
 
 * *supported*: the whole interval lies on the claimed side of the threshold;
 * *contradicted*: the whole interval lies on the other side;
 * *not supported*: the interval holds the threshold;
-* *not tested*: the profile has no data for it; the reason is given.
+* *not tested*: there are no data for it; the reason is given.
 """
 
+import inspect
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tepones import agreement, paths, profiles
-from tepones.errors import UsageError, choose
-from tepones.statistics import STATISTICS
+from tepones import agreement, paths, profiles, published, study
+from tepones.errors import TeponesError, UsageError, choose
+from tepones.scores import SCORES
+from tepones.statistics import BOUNDS, STATISTICS, NotTestable
 
 #: Source of claims that no paper makes: controls of this companion.
 COMPANION = "companion"
+#: Not a profile of ours: the accuracies of sparse ImageNet models that `data/published` holds.
+PUBLISHED = "published"
+#: Profiles that claims may name before there is a file for them in `data/profiles`.
+PLANNED = ("natural", "imagenet")
+VERDICTS = ("supported", "not supported", "contradicted", "not tested")
 COLUMNS = [
-    "claim",
-    "source",
-    "words",
-    "verdict",
-    "estimate",
-    "low",
-    "high",
-    "side",
-    "threshold",
-    "unit",
-    "basis",
-    "reason",
+    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high"),
+    *("side", "threshold", "unit", "basis", "reason"),
 ]
 
 
-class Claim(BaseModel):
-    """One claim of a paper that the study can test.
+class _Statement(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str
+    source: str
+    words: str
+
+
+class Untested(_Statement):
+    """A claim that nothing here can test.
+
+    Attributes
+    ----------
+    claim, source, words : str
+        As in `Claim`.
+    untested : str
+        Why.
+    """
+
+    untested: Annotated[str, Field(min_length=1)]
+
+
+class Claim(_Statement):
+    """A claim that a statistic tests.
 
     Attributes
     ----------
@@ -53,70 +73,130 @@ class Claim(BaseModel):
         A name of `tepones.statistics.STATISTICS`.
     arguments : dict
         Its arguments.
-    methods, targets : tuple of str, optional
-        Pruning methods and targets that the claim is about; all by default.
+    only : dict
+        The methods, targets, architectures or protocols that the claim is about; all by default.
     side : {"above", "below"}
         On which side of the threshold the claim puts the statistic.
     threshold : float
     unit : str
     profiles : tuple of str
-        Profiles on which it is tested.
+        Profiles on which it is tested, `PUBLISHED` among them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    claim: str
-    source: str
-    words: str
     statistic: str
     arguments: dict[str, str | float] = {}
-    methods: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
+    only: dict[Literal["method", "target", "architecture", "protocol"], tuple[str, ...]] = {}
     side: Literal["above", "below"]
     threshold: float
     unit: str
     profiles: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-def claims() -> list[Claim]:
+def known_profiles() -> list[str]:
+    """Profiles that a claim may name."""
+    return sorted({*profiles.names(), *PLANNED, PUBLISHED})
+
+
+def claims() -> list[Claim | Untested]:
     """Read `data/claims.yaml`.
 
     Raises
     ------
     UsageError
-        If a claim is incomplete, appears twice, or names an unknown statistic or profile; one line says which.
+        If a claim is incomplete, appears twice, or names an unknown statistic, argument, score or profile; one
+        line says which.
     """
     path = paths.data() / "claims.yaml"
-    found: list[Claim] = []
-    for number, entry in enumerate(yaml.safe_load(path.read_text(encoding="utf-8")), start=1):
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list):
+        raise UsageError(f"{path.name}: expected a list of claims")
+    found: dict[str, Claim | Untested] = {}
+    for number, entry in enumerate(entries, start=1):
         name = entry.get("claim", f"number {number}") if isinstance(entry, dict) else f"number {number}"
         try:
-            claim = Claim.model_validate(entry)
-            choose("statistic", claim.statistic, STATISTICS)
-            for profile in claim.profiles:
-                choose("profile", profile, profiles.names())
+            claim = (Untested if "untested" in entry else Claim).model_validate(entry)
+            if isinstance(claim, Claim):
+                _check(claim)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            raise UsageError(
-                f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}"
-            ) from error
-        except UsageError as error:
+            raise UsageError(f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}") from error
+        except (TypeError, UsageError) as error:
             raise UsageError(f"{path.name}: claim {name}: {error}") from error
-        if claim.claim in {other.claim for other in found}:
+        if claim.claim in found:
             raise UsageError(f"{path.name}: claim {name} appears twice")
-        found.append(claim)
-    return found
+        found[claim.claim] = claim
+    return list(found.values())
 
 
-def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
+def _check(claim: Claim) -> None:
+    choose("statistic", claim.statistic, STATISTICS)
+    takes = inspect.signature(STATISTICS.load(claim.statistic))
+    try:
+        takes.bind(None, **claim.arguments)
+    except TypeError as error:
+        raise UsageError(f"arguments of {claim.statistic!r}: {error}") from error
+    for argument in ("score", "control"):
+        if argument in claim.arguments:
+            choose("score", str(claim.arguments[argument]), SCORES)
+    for profile in claim.profiles:
+        choose("profile", profile, known_profiles())
+
+
+def measurements(profile: str, records: str = "published") -> pd.DataFrame:
+    """Tidy frame on which claims about a profile are judged.
+
+    Parameters
+    ----------
+    profile : str
+        One of `known_profiles()`.
+    records : {"published", "live"}
+        As in `tepones.study.load`; `PUBLISHED` has one kind only.
+
+    Returns
+    -------
+    DataFrame
+        That of `tepones.study.tidy`; for `PUBLISHED` the columns ladder, method, rung, sparsity, target, accuracy
+        and besides architecture, protocol. There a ladder is one pruning method of one architecture under one
+        protocol, with the architecture's dense model as its lowest rung.
+
+    Raises
+    ------
+    UsageError
+        If there is no such profile.
+    TeponesError
+        If its records are missing.
+    """
+    choose("profile", profile, known_profiles())
+    if profile == PUBLISHED:
+        return _published_ladders()
+    if profile not in profiles.names():
+        raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
+    return study.tidy(study.load(profile, records))
+
+
+def _published_ladders() -> pd.DataFrame:
+    cells = published.sparse_cells().rename(columns={"dataset": "target"})
+    cells["ladder"] = cells["architecture"] + " " + cells["method"] + " " + cells["protocol"]
+    cells["rung"] = cells.groupby("ladder")["sparsity"].rank(method="dense").astype(int)
+    dense = cells.drop_duplicates(["ladder", "target"])
+    dense = dense.assign(sparsity=0.0, rung=0, accuracy=dense["accuracy"] - dense["gain"])
+    both = pd.concat([dense, cells], ignore_index=True)
+    both["accuracy"] /= 100
+    return both[["ladder", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
+
+
+def judge(claim: Claim | Untested, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     """Verdict on one claim.
 
     Parameters
     ----------
-    claim : Claim
+    claim : Claim or Untested
     frame : DataFrame
-        Tidy frame of a profile (`tepones.study.tidy`).
+        What was measured on a profile (`measurements`).
     profile : str
         Its name.
 
@@ -125,53 +205,153 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     dict
         A row with the columns `COLUMNS`.
     """
-    row = dict.fromkeys(COLUMNS) | claim.model_dump(
-        include={"claim", "source", "words", "side", "threshold", "unit"}
-    )
+    if isinstance(claim, Untested):
+        return _row(claim) | {"reason": claim.untested}
+    row = _row(claim, profile)
     if profile not in claim.profiles:
-        return row | {"verdict": "not tested", "reason": f"not meant for profile {profile}"}
-    if claim.methods:
-        frame = frame[frame["method"].isin(claim.methods)]
-    if claim.targets:
-        frame = frame[frame["target"].isin(claim.targets)]
-    cells = STATISTICS.load(claim.statistic)(frame, **claim.arguments) if len(frame) else frame
+        return row | {"reason": f"not meant for profile {profile}"}
+    try:
+        cells = STATISTICS.load(claim.statistic)(_selected(frame, claim), **claim.arguments)
+    except NotTestable as missing:
+        return row | {"reason": str(missing)}
     if cells.empty:
-        return row | {"verdict": "not tested", "reason": "the study has no ladder that it is about"}
+        return row | {"reason": "the study has no ladder or target besides to choose the rung by"}
     table = cells.pivot(index="ladder", columns="target", values="value")
-    n_ladders, n_targets = table.shape
-    row["basis"] = f"{n_ladders} ladders × {n_targets} targets"
-    if n_ladders < 2:
-        return row | {"verdict": "not tested", "reason": "one ladder does not tell how ladders vary"}
-    interval = agreement.two_level_interval(table.to_numpy())
+    row["basis"] = f"{_count(len(table), 'ladder')} × {_count(table.shape[1], 'target')}"
+    if len(table) < 2:
+        return row | {"reason": "one ladder does not tell how ladders vary"}
+    bounds = BOUNDS.get(claim.statistic, (-float("inf"), float("inf")))
+    interval = agreement.two_level_interval(table.to_numpy(), bounds=bounds)
     mean, low, high = float(interval.mean), float(interval.low), float(interval.high)
-    row |= {"estimate": mean, "low": low, "high": high}
     on_side, off_side = low > claim.threshold, high < claim.threshold
     if claim.side == "below":
         on_side, off_side = off_side, on_side
-    return row | {"verdict": "supported" if on_side else "contradicted" if off_side else "not supported"}
+    verdict = "supported" if on_side else "contradicted" if off_side else "not supported"
+    return row | {"estimate": mean, "low": low, "high": high, "verdict": verdict}
+
+
+def _row(claim: Claim | Untested, profile: str | None = None) -> dict[str, object]:
+    fields = claim.model_dump(include={"claim", "source", "words", "side", "threshold", "unit"})
+    return dict.fromkeys(COLUMNS) | fields | {"profile": profile, "verdict": "not tested"}
+
+
+def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """What a claim is about; every name that it gives must be there."""
+    if "protocol" not in frame:
+        # Our studies judge by a probe on frozen features.
+        frame = frame.assign(protocol="linear")
+    for column, wanted in claim.only.items():
+        absent = set(wanted) - set(frame.get(column, ()))
+        if absent:
+            raise NotTestable(f"the study has no ladder of {column} {min(absent)}")
+        frame = frame[frame[column].isin(wanted)]
+    return frame
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def ledger(frame: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Verdicts on all claims of `data/claims.yaml`, one row each, in the order of the file."""
-    return pd.DataFrame([judge(claim, frame, profile) for claim in claims()], columns=COLUMNS)
+    """Verdicts on the claims that name a profile, one row each, in the order of `data/claims.yaml`."""
+    return _table(judge(claim, frame, profile) for claim in claims() if profile in _profiles(claim))
 
 
-def presentable(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The ledger as readers see it: one column for estimate and interval, one for the threshold."""
+def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The whole ledger: one row for each claim and profile on which it is to be tested, in the order of the file.
 
-    def measured(row: pd.Series) -> str:
-        if pd.isna(row["estimate"]):
-            return row["reason"]
-        return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] {row['unit']}, {row['basis']}"
+    Parameters
+    ----------
+    records : mapping of str to str, optional
+        Kind of records, by profile, where it is not the published ones.
 
-    sources = verdicts["source"].map(lambda key: key if key == COMPANION else f"{{cite:t}}`{key}`")
+    Returns
+    -------
+    DataFrame
+        The columns `COLUMNS`. Claims about a profile without records are not tested; claims that nothing here can
+        test have a row without a profile.
+    """
+    found = claims()
+    frames: dict[str, pd.DataFrame | str] = {}
+    for profile in dict.fromkeys(name for claim in found for name in _profiles(claim)):
+        kind = (records or {}).get(profile, "published")
+        try:
+            frames[profile] = measurements(profile, kind)
+        except UsageError:
+            raise
+        except TeponesError:
+            frames[profile] = f"no {kind} records of profile {profile} yet"
+
+    def rows() -> Iterator[dict[str, object]]:
+        for claim in found:
+            if isinstance(claim, Untested):
+                yield judge(claim, pd.DataFrame(), "")
+                continue
+            for profile in claim.profiles:
+                frame = frames[profile]
+                yield _row(claim, profile) | {"reason": frame} if isinstance(frame, str) else judge(claim, frame, profile)
+
+    return _table(rows())
+
+
+def _profiles(claim: Claim | Untested) -> tuple[str, ...]:
+    return claim.profiles if isinstance(claim, Claim) else ()
+
+
+def _table(rows) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=COLUMNS).astype(dict.fromkeys(("estimate", "low", "high", "threshold"), float))
+
+
+def measured(row: Mapping[str, object]) -> str:
+    """Estimate and interval of a row of the ledger in words; empty where nothing was measured."""
+    if pd.isna(row["estimate"]):
+        return ""
+    return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+
+
+def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could test, as readers see it: one row for each claim and profile."""
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
     return pd.DataFrame(
         {
-            "claim": verdicts["claim"],
-            "in our words": verdicts["words"],
-            "source": sources,
+            "claim, in our words": _in_our_words(verdicts),
+            "source": _sources(verdicts),
+            "profile": verdicts["profile"],
             "threshold": [f"{row['side']} {row['threshold']:g}" for _, row in verdicts.iterrows()],
-            "measured": [measured(row) for _, row in verdicts.iterrows()],
-            "verdict": verdicts["verdict"],
+            "measured": [f"{measured(row)} {row['unit']}; {row['basis']}" for _, row in verdicts.iterrows()],
+            "verdict": "**" + verdicts["verdict"] + "**",
         }
     )
+
+
+def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could not test, as readers see it; reasons that several profiles share stand once."""
+    verdicts = verdicts[verdicts["verdict"] == "not tested"]
+    rows = []
+    for _, group in verdicts.groupby("claim", sort=False):
+        reasons = group.groupby("reason", sort=False)["profile"].agg(lambda names: ", ".join(names.dropna()))
+        why = "; ".join(f"{names}: {reason}" if names else reason for reason, names in reasons.items())
+        rows.append(group.iloc[:1].assign(why=why))
+    first = pd.concat(rows) if rows else verdicts.assign(why="")
+    return pd.DataFrame(
+        {"claim, in our words": _in_our_words(first), "source": _sources(first), "why it is not tested": first["why"]}
+    )
+
+
+def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The tested claims, one row each, with a column for each profile that has a verdict: the table of the front page."""
+    shown = verdicts[verdicts["verdict"] != "not tested"]
+    cells = shown.assign(
+        cell=[f"{row['verdict']}, {measured(row)} {row['unit']}" for _, row in shown.iterrows()],
+    )
+    wide = cells.pivot(index="claim", columns="profile", values="cell")
+    wide = wide.loc[list(dict.fromkeys(shown["claim"])), list(dict.fromkeys(shown["profile"]))]
+    return wide.fillna("–").rename_axis(columns=None).reset_index()
+
+
+def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:
+    return "*" + verdicts["claim"] + "*: " + verdicts["words"]
+
+
+def _sources(verdicts: pd.DataFrame) -> pd.Series:
+    return verdicts["source"].map(lambda key: key if key == COMPANION else f"{{cite:t}}`{key}`")

@@ -2,29 +2,47 @@
 
 A statistic is a function of the tidy frame of `tepones.study.tidy` (and of arguments that the claim states) that
 returns a frame with the columns ladder, target, value. A new one is one function and one line in `STATISTICS`.
+Frames of published tables (`tepones.ledger.measurements`) have the same columns as far as their source gives them.
 """
 
+import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.errors import UsageError
+from tepones.errors import TeponesError
 from tepones.registry import Registry
 
 STATISTICS = Registry(
     "statistic",
     {
         "gain over dense": "tepones.statistics:gain_over_dense",
+        "gain at a common level": "tepones.statistics:gain_at_a_common_level",
+        "change from dense": "tepones.statistics:change_from_dense",
+        "change of source accuracy": "tepones.statistics:change_of_source_accuracy",
+        "frozen above full": "tepones.statistics:frozen_above_full",
         "agreement": "tepones.statistics:score_agreement",
         "agreement above control": "tepones.statistics:agreement_above_control",
         "regret": "tepones.statistics:regret",
         "advantage of method": "tepones.statistics:advantage_of_method",
+        "distance between methods": "tepones.statistics:distance_between_methods",
     },
 )
 
+#: Where a statistic can lie at all, if not anywhere: intervals are cut there.
+BOUNDS = {
+    "agreement": (-1, 1),
+    "agreement above control": (-2, 2),
+    "frozen above full": (-1, 1),
+    "regret": (0, 100),
+    "distance between methods": (0, 100),
+}
 
-def _rungs(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each ladder, rung and target: what does not depend on a score."""
-    return frame.drop_duplicates(["ladder", "rung", "target"])
+# Sparsity is reached to a weight, and sources round it: a level this close to the end of a range lies in it.
+_CLOSE = 1e-3
+
+
+class NotTestable(TeponesError):
+    """The study lacks what a statistic needs; the message says what."""
 
 
 def gain_over_dense(frame: pd.DataFrame) -> pd.DataFrame:
@@ -44,11 +62,50 @@ def gain_over_dense(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ladder", "target", "method", "value"])
 
 
-def _measure(frame: pd.DataFrame, score: str, measure: str) -> pd.DataFrame:
-    if score not in set(frame["score"]):
-        raise UsageError(f"unknown score {score!r}; the study has: {', '.join(sorted(set(frame['score'])))}")
-    found = agreement.within_ladder(frame[frame["score"] == score])
-    return found.assign(value=found[measure].fillna(0.0))
+def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy points over dense on one target, at the rung that is best on average over the *other* targets.
+
+    What a user wins who prunes once for all tasks and did not know this one. It needs no second ladder.
+    """
+    rows = []
+    for ladder, group in _rungs(frame).groupby("ladder", sort=False):
+        table = group.pivot(index="rung", columns="target", values="accuracy")
+        gains = 100 * (table.drop(index=0) - table.loc[0])
+        for target in gains if gains.shape[1] > 1 else ():
+            chosen = gains.drop(columns=target).mean(axis=1).idxmax()
+            rows.append({"ladder": ladder, "target": target, "value": gains.loc[chosen, target]})
+    return pd.DataFrame(rows, columns=["ladder", "target", "value"])
+
+
+def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
+    rungs = _rungs(frame)
+    dense = rungs[rungs["rung"] == 0].set_index(["ladder", "target"])["accuracy"]
+    inside = _between(rungs, low, high).groupby(["ladder", "target"], sort=False)["accuracy"].mean()
+    return (100 * (inside - dense)).dropna().rename("value").reset_index()
+
+
+def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    """`change_from_dense` of the accuracy on the source task, by the network's own classifier."""
+    if "source_accuracy" not in frame:
+        raise NotTestable("the study has no source accuracies")
+    return change_from_dense(frame.assign(accuracy=frame["source_accuracy"], target="source task"), low, high)
+
+
+def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
+    """Share of a method's levels above dense with a frozen encoder, minus the share with full fine-tuning.
+
+    In [-1, 1]. Both shares are those of the same backbones on the same target; a ladder is a method of one
+    architecture.
+    """
+    if set(frame["protocol"]) != {"linear", "full"}:
+        raise NotTestable("the study has no accuracies of both protocols, frozen and fully fine-tuned")
+    dense = frame[frame["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
+    sparse = frame[frame["rung"] > 0].join(dense, on=["ladder", "target"])
+    above = sparse.assign(above=sparse["accuracy"] > sparse["dense"])
+    shares = above.groupby(["architecture", "method", "target", "protocol"])["above"].mean().unstack("protocol")
+    found = (shares["linear"] - shares["full"]).rename("value").reset_index()
+    return found.assign(ladder=found["architecture"] + " " + found["method"])
 
 
 def score_agreement(frame: pd.DataFrame, score: str) -> pd.DataFrame:
@@ -77,13 +134,46 @@ def advantage_of_method(frame: pd.DataFrame, method: str, over: str, above: floa
     Rungs are matched by their place in the ladder.
     """
     rungs = _rungs(frame)
-    missing = {method, over} - set(rungs["method"])
-    if missing:
-        raise UsageError(
-            f"unknown method {min(missing)!r}; the study has: {', '.join(sorted(set(rungs['method'])))}"
-        )
+    for name in (method, over):
+        if name not in set(rungs["method"]):
+            raise NotTestable(f"the study has no ladder of {name}")
     rungs = rungs[(rungs["rung"] > 0) & (rungs["sparsity"] >= above)]
     others = rungs[rungs["method"] == over].groupby(["target", "rung"])["accuracy"].mean()
     own = rungs[rungs["method"] == method].join(others.rename("other"), on=["target", "rung"])
     own["value"] = 100 * (own["accuracy"] - own["other"])
     return own.groupby(["ladder", "target"], sort=False)["value"].mean().reset_index()
+
+
+def distance_between_methods(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    """Accuracy points, in either direction, between a ladder and the mean of the ladders of other methods.
+
+    Over the rungs with a sparsity from `low` to `high`.
+    """
+    inside = _between(_rungs(frame), low, high)
+    if inside["method"].nunique() < 2:
+        raise NotTestable("the study has no ladder of a second method")
+    level = inside.groupby(["method", "ladder", "target"], sort=False)["accuracy"].mean().reset_index()
+    others = [
+        level[(level["method"] != row.method) & (level["target"] == row.target)]["accuracy"].mean()
+        for row in level.itertuples()
+    ]
+    return level.assign(value=100 * np.abs(level["accuracy"] - others))
+
+
+def _rungs(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each ladder, rung and target: what does not depend on a score."""
+    return frame.drop_duplicates(["ladder", "rung", "target"])
+
+
+def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    inside = rungs[(rungs["rung"] > 0) & rungs["sparsity"].between(low - _CLOSE, high + _CLOSE)]
+    if inside.empty:
+        raise NotTestable(f"the study has no rung between {low:.2%} and {high:.2%} sparsity")
+    return inside
+
+
+def _measure(frame: pd.DataFrame, score: str, measure: str) -> pd.DataFrame:
+    if score not in set(frame.get("score", ())):
+        raise NotTestable(f"the study has no score {score}")
+    found = agreement.within_ladder(frame[frame["score"] == score])
+    return found.assign(value=found[measure].fillna(0.0))

@@ -6,7 +6,7 @@ the one that the user names, else the one in its metadata, else the one whose te
 
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ SUFFIXES = (SAFETENSORS, *TORCH)
 
 #: Their published weights were trained on other grey levels, which the model makes of the usual ones.
 _OPTIONS = dict.fromkeys(("googlenet", "inception_v3"), {"transform_input": True, "init_weights": False})
+
+#: Stands for the number of classes in the shapes of an architecture; no layer is this wide.
+_CLASSES = 9973
 
 #: A counter that old checkpoints lack and that changes nothing.
 _COUNTER = "num_batches_tracked"
@@ -110,9 +113,7 @@ def load(path: str | Path, architecture: str | None = None) -> Encoder:
     path = Path(path)
     state, metadata = read(path)
     architecture = architecture or metadata.get("architecture") or recognise(state, path)
-    model = build(architecture, _n_classes(state, architecture, path))
-    fill(model, state, architecture, path)
-    return Encoder(path.stem, architecture, model, preparation(architecture))
+    return Encoder(path.stem, architecture, assemble(state, architecture, path), preparation(architecture))
 
 
 def from_torchvision(architecture: str, download: bool = False) -> Encoder:
@@ -176,7 +177,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise TeponesError(f"{path}: no complete safetensors file ({_line(error)})") from None
+        raise TeponesError(f"{path}: no complete safetensors file ({one_line(error)})") from None
 
 
 def _read_torch(path: Path) -> State:
@@ -188,7 +189,7 @@ def _read_torch(path: Path) -> State:
             "(torch.save(model.state_dict(), ...)) or a safetensors file"
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise TeponesError(f"{path}: no complete torch file ({_line(error)})") from None
+        raise TeponesError(f"{path}: no complete torch file ({one_line(error)})") from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -205,37 +206,48 @@ def recognise(state: State, path: Path) -> str:
     TeponesError
         If there is none.
     """
-    given = {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(_COUNTER)}
     # The file's name is a hint that saves seconds; the tensors decide.
     names = sorted(architectures(), key=lambda name: (name not in path.name, name not in BACKBONES))
     for name in names:
-        if _same_shapes(_shapes(name), given):
+        if _misfit(name, state) is None:
             return name
     raise TeponesError(
         f"{path}: its {len(state)} tensors are of no architecture known here; expected a state dictionary of "
-        f"{', '.join(sorted(BACKBONES))} or of a torchvision classifier (ARCHITECTURE=FILE names one)"
+        f"{', '.join(sorted(BACKBONES))} or of a torchvision classifier"
     )
 
 
-def fill(model: nn.Module, state: State, architecture: str, path: Path) -> None:
-    """Put weights into a model of their architecture.
+def assemble(state: State, architecture: str, path: Path) -> nn.Module:
+    """A model with the weights of a file.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+    architecture : str
+        One of `architectures()`.
+    path : Path
+        For the message.
 
     Raises
     ------
     TeponesError
         If a tensor is missing, too many or of another shape; one line that names the first.
+    UsageError
+        If the architecture is unknown.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    for name, shape in expected.items():
-        if name not in state and not name.endswith(_COUNTER):
-            raise TeponesError(f"{path}: no {architecture}: tensor {name} is missing; expected shape {shape}")
-        if name in state and tuple(state[name].shape) != shape:
-            found = tuple(state[name].shape)
-            raise TeponesError(f"{path}: no {architecture}: tensor {name} has shape {found}; expected {shape}")
-    for name in state:
-        if name not in expected:
-            raise TeponesError(f"{path}: no {architecture}: tensor {name} is not expected")
+    misfit = _misfit(architecture, state)
+    if misfit:
+        raise TeponesError(f"{path}: no {architecture}: {misfit}")
+    model = build(architecture, len(state[_skeleton(architecture)[0]]))
     model.load_state_dict(state, strict=False)
+    return model
+
+
+def _published(architecture: str) -> Any:
+    """Torchvision's default weights of a classifier: where they are, and how pictures are prepared for them."""
+    from tepones._torchvision import torchvision
+
+    return torchvision.models.get_model_weights(architecture).DEFAULT
 
 
 class _OnMeta(TorchFunctionMode):
@@ -249,26 +261,30 @@ class _OnMeta(TorchFunctionMode):
 
 
 @cache
-def _shapes(architecture: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of an architecture's tensors; of its last layer's, without the number of classes."""
+def _skeleton(architecture: str) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """Name of the last layer's weight, and shapes of all tensors with `_CLASSES` for the number of classes."""
     with _OnMeta():
-        model = build(architecture, 2)
-    head = last_layer(model) + "."
-    return {
-        name: tuple(tensor.shape)[name.startswith(head) :]
-        for name, tensor in model.state_dict().items()
-        if not name.endswith(_COUNTER)
-    }
+        model = build(architecture, _CLASSES)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    return f"{last_layer(model)}.weight", shapes
 
 
-def _same_shapes(shapes: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> bool:
-    return shapes.keys() == given.keys() and all(
-        given[name][len(given[name]) - len(shape) :] == shape for name, shape in shapes.items()
-    )
+def _misfit(architecture: str, state: State) -> str | None:
+    """What is wrong with a state of this architecture: the first tensor that does not fit."""
+    head, shapes = _skeleton(architecture)
+    if head not in state or not state[head].ndim:
+        return f"tensor {head} is missing"
+    n_classes = len(state[head])
+    for name, shape in shapes.items():
+        shape = tuple(n_classes if size == _CLASSES else size for size in shape)
+        if name not in state:
+            if not name.endswith(_COUNTER):
+                return f"tensor {name} is missing; expected shape {shape}"
+        elif tuple(state[name].shape) != shape:
+            return f"tensor {name} has shape {tuple(state[name].shape)}; expected {shape}"
+    return next((f"tensor {name} is not expected" for name in state if name not in shapes), None)
 
 
-def _n_classes(state: State, architecture: str, path: Path) -> int:
-    name = f"{last_layer(build_shape(architecture))}.weight"
-    if name not in state or not state[name].ndim:
-        raise TeponesError(f"{path}: no {architecture}: tensor {name} is missing")
-    return len(state[name])
+def one_line(error: object) -> str:
+    """Text of an error, without line breaks."""
+    return " ".join(str(error).split())

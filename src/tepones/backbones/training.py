@@ -101,15 +101,30 @@ def train(
         _require_finite(named, loss, step)
         optimiser.step()
         cycle.step()
-        if weights:
-            torch._foreach_mul_(weights, factors)
+        _multiply(weights, factors)
         changed = after_step(step + 1, n_steps) if after_step else None
         if changed is not None:
-            # What a weight's momentum gathered while it was pruned must not move it when it comes back.
-            for weight, factor in zip(weights, factors, strict=True):
-                optimiser.state[weight]["momentum_buffer"].mul_(factor)
+            if training.momentum:
+                # What a weight's momentum gathered while it was pruned must not move it when it comes back.
+                _multiply([optimiser.state[weight]["momentum_buffer"] for weight in weights], factors)
             weights, factors = _hold(named, changed)
-            torch._foreach_mul_([weight.data for weight in weights], factors)
+            _multiply(weights, factors)
+
+
+def _hold(
+    named: dict[str, torch.nn.Parameter], masks: Mapping[str, torch.Tensor]
+) -> tuple[list[torch.nn.Parameter], list[torch.Tensor]]:
+    """The masked weights, and what they are multiplied by after every step."""
+    for name in masks:
+        choose("layer", name, named)
+    weights = [named[name] for name in masks]
+    return weights, [mask.to(weight.dtype) for mask, weight in zip(masks.values(), weights, strict=True)]
+
+
+@torch.no_grad()
+def _multiply(tensors: list[torch.Tensor], factors: list[torch.Tensor]) -> None:
+    if tensors:
+        torch._foreach_mul_(tensors, factors)
 
 
 def _cycle(step: int, n_steps: int) -> float:

@@ -10,6 +10,9 @@ CRITERIA = Registry(
     {
         "magnitude": "tepones.pruning.criteria.magnitude:magnitude",
         "random": "tepones.pruning.criteria.random:random",
+        "snip": "tepones.pruning.criteria.snip:snip",
+        "diagonal": "tepones.pruning.criteria.diagonal:diagonal",
+        "block": "tepones.pruning.criteria.block:block",
     },
 )
 
@@ -17,7 +20,24 @@ SCHEDULES = Registry(
     "schedule",
     {
         "iterative": "tepones.pruning.schedules.iterative:iterative",
+        "one-shot": "tepones.pruning.schedules.one_shot:one_shot",
+        "lottery": "tepones.pruning.schedules.lottery:lottery",
+        "reinitialised": "tepones.pruning.schedules.reinitialised:reinitialised",
+        "gradual": "tepones.pruning.schedules.gradual:gradual",
+        "acdc": "tepones.pruning.schedules.acdc:acdc",
+        "rigl": "tepones.pruning.schedules.rigl:rigl",
+        "str": "tepones.pruning.schedules.soft_threshold:soft_threshold",
     },
 )
 
-__all__ = ["CRITERIA", "SCHEDULES"]
+#: Schedules whose rungs do not start from the rung before: from the dense backbone, or from another schedule's
+#: rung of the same sparsity.
+STARTS = {
+    "one-shot": "dense",
+    "acdc": "dense",
+    "rigl": "dense",
+    "str": "dense",
+    "reinitialised": "lottery",
+}
+
+__all__ = ["CRITERIA", "SCHEDULES", "STARTS"]

@@ -8,6 +8,8 @@ import torch
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import Training
+from tepones.errors import UsageError
+from tepones.pruning.masks import Masks, apply, select
 
 Criterion = Callable[[Backbone, "Setting"], Mapping[str, torch.Tensor]]
 
@@ -18,19 +20,57 @@ class Setting:
 
     Attributes
     ----------
-    images : ndarray of uint8, shape (N, H, W, 3)
+    images : ndarray of uint8, shape (N, H, W, 3), or None
         Training images of the source task.
-    labels : ndarray of int, shape (N,)
+    labels : ndarray of int, shape (N,), or None
     criterion : Criterion
         What to remove.
     training : Training
         How to train after pruning.
     seed : int
-        Differs from rung to rung.
+        Differs from rung to rung where a rung starts from the one before; else the same for the whole ladder.
+    scope : {"global", "layer"}
+        Where weights are compared with each other.
+    early : mapping of name to tensor, optional
+        State of the dense backbone early in its pre-training, to rewind to.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray | None
+    labels: np.ndarray | None
     criterion: Criterion
     training: Training
     seed: int
+    scope: str = "global"
+    early: Mapping[str, torch.Tensor] | None = None
+
+
+def sample(setting: Setting, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training images that a criterion looks at: the first `n` in an order drawn from the setting's seed.
+
+    Returns
+    -------
+    images : tensor of uint8, shape (min(n, N), H, W, 3)
+    labels : tensor of int64, shape (min(n, N),)
+
+    Raises
+    ------
+    UsageError
+        If the setting has no images.
+    """
+    if setting.images is None or setting.labels is None or not len(setting.images):
+        raise UsageError("this criterion needs training images and labels, and the setting has none")
+    order = torch.randperm(len(setting.images), generator=torch.Generator().manual_seed(setting.seed))
+    rows = order[:n].numpy()
+    return torch.as_tensor(setting.images[rows]), torch.as_tensor(setting.labels[rows]).long()
+
+
+def choose_masks(backbone: Backbone, within: Masks, sparsity: float, setting: Setting) -> Masks:
+    """Masks of a sparsity, nested in `within`, by the setting's criterion and scope; the backbone is not changed."""
+    return select(setting.criterion(backbone, setting), sparsity, within, setting.scope)
+
+
+def prune(backbone: Backbone, within: Masks, sparsity: float, setting: Setting) -> Masks:
+    """Choose masks and set the pruned weights to zero, in place."""
+    masks = choose_masks(backbone, within, sparsity, setting)
+    apply(backbone, masks)
+    return masks

@@ -2,24 +2,42 @@
 
 A mask is a bool tensor of the shape of its weight, True where the weight remains; the masks of a backbone are a
 dictionary from parameter names to such tensors. Prunable are the weights of the encoder's convolutions and
-linear layers; norms, biases and the source classifier are not.
+linear layers, the projections inside attention among them; norms, biases, embeddings, class tokens and the source
+classifier are not.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
 from tepones.backbones.base import Backbone
-from tepones.errors import UsageError
+from tepones.errors import UsageError, choose
 
 Masks = dict[str, torch.Tensor]
+SCOPES = ("global", "layer")
 
 
 def prunable(backbone: Backbone) -> dict[str, nn.Parameter]:
-    """Prunable weights by their names in `backbone.named_parameters()`."""
-    layers = backbone.encoder.named_modules(prefix="encoder")
-    return {f"{name}.weight": layer.weight for name, layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)}
+    """Prunable weights by their names in `backbone.named_parameters()`; printing the names says what is pruned."""
+    weights = {}
+    for name, layer in backbone.encoder.named_modules(prefix="encoder"):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not _embeds_patches(layer):
+            weights[f"{name}.weight"] = layer.weight
+        elif isinstance(layer, nn.MultiheadAttention):
+            weights[f"{name}.in_proj_weight"] = layer.in_proj_weight
+    return weights
+
+
+def _embeds_patches(layer: nn.Module) -> bool:
+    """Whether a layer is a transformer's embedding: a convolution that cuts an RGB image into separate patches."""
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.in_channels == 3
+        and layer.kernel_size == layer.stride
+        and layer.kernel_size != (1, 1)
+    )
 
 
 def dense(backbone: Backbone) -> Masks:
@@ -33,8 +51,15 @@ def sparsity(masks: Masks) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
 
 
-def select(saliency: Mapping[str, torch.Tensor], target: float, within: Masks) -> Masks:
-    """Keep the most salient weights of the whole network.
+def collapsed(masks: Masks) -> list[str]:
+    """Names of the weights of which nothing remains: the layer passes on a constant."""
+    return [name for name, mask in masks.items() if not mask.any()]
+
+
+def select(
+    saliency: Mapping[str, torch.Tensor], target: float, within: Masks, scope: str = "global"
+) -> Masks:
+    """Keep the most salient weights.
 
     Parameters
     ----------
@@ -44,34 +69,72 @@ def select(saliency: Mapping[str, torch.Tensor], target: float, within: Masks) -
         Sparsity to reach, in [0, 1): exactly round((1 - target) × total) weights remain.
     within : Masks
         Only weights that remain here can remain in the result (nested masks). Ties go to the earlier weight.
+    scope : {"global", "layer"}
+        Compare the weights of the whole network, or give every layer the same sparsity, to one weight.
 
     Raises
     ------
     UsageError
-        If `target` is outside [0, 1) or below the sparsity of `within`; if a saliency is NaN.
+        If `target` is outside [0, 1) or below the sparsity of `within`; if a saliency is NaN or missing; if the
+        scope is unknown.
 
     Notes
     -----
     Cost: one sort of all prunable weights.
     """
+    choose("scope", scope, SCOPES)
     if not 0 <= target < 1:
         raise UsageError(f"sparsity {target} is outside [0, 1)")
-    alive = torch.cat([within[name].flatten() for name in within])
-    values = torch.cat([saliency[name].flatten() for name in within])
-    if values.isnan().any():
-        raise UsageError("a saliency is NaN: the criterion cannot rank the weights")
-    n_keep = round((1 - target) * alive.numel())
-    if n_keep > int(alive.sum()):
+    for name in within:
+        choose("layer of the saliency", name, saliency)
+        if saliency[name].isnan().any():
+            raise UsageError(f"the saliency of {name} is NaN: the criterion cannot rank the weights")
+    n_alive = [int(mask.sum()) for mask in within.values()]
+    sizes = [mask.numel() for mask in within.values()]
+    n_keep = round((1 - target) * sum(sizes))
+    if n_keep > sum(n_alive):
         raise UsageError(f"sparsity {target} is below the {sparsity(within):.6f} already reached: masks are nested")
+    if scope == "layer":
+        quotas = _quotas(n_keep, sizes, n_alive)
+        return {
+            name: _top(saliency[name].flatten(), mask.flatten(), quota).view(mask.shape)
+            for (name, mask), quota in zip(within.items(), quotas, strict=True)
+        }
+    alive = torch.cat([mask.flatten() for mask in within.values()])
+    kept = _top(torch.cat([saliency[name].flatten() for name in within]), alive, n_keep)
+    return {name: piece.view(within[name].shape) for name, piece in zip(within, kept.split(sizes), strict=True)}
+
+
+def _top(values: torch.Tensor, alive: torch.Tensor, n_keep: int) -> torch.Tensor:
     order = values.masked_fill(~alive, -torch.inf).argsort(descending=True, stable=True)
     kept = torch.zeros_like(alive)
     kept[order[:n_keep]] = True
-    pieces = kept.split([mask.numel() for mask in within.values()])
-    return {name: piece.view(within[name].shape) for name, piece in zip(within, pieces, strict=True)}
+    return kept
+
+
+def _quotas(n_keep: int, sizes: list[int], n_alive: list[int]) -> list[int]:
+    """Weights to keep in each layer: the same fraction of each, largest remainders first, none beyond what is alive."""
+    exact = [n_keep * size / sum(sizes) for size in sizes]
+    quotas = [min(int(share), alive) for share, alive in zip(exact, n_alive, strict=True)]
+    while sum(quotas) < n_keep:
+        behind = [
+            share - quota if quota < alive else -math.inf
+            for share, quota, alive in zip(exact, quotas, n_alive, strict=True)
+        ]
+        quotas[behind.index(max(behind))] += 1
+    return quotas
 
 
 @torch.no_grad()
 def apply(backbone: Backbone, masks: Masks) -> None:
-    """Set the pruned weights to zero, in place."""
-    for name, weight in prunable(backbone).items():
-        weight.mul_(masks[name])
+    """Set the pruned weights to zero, in place.
+
+    Raises
+    ------
+    UsageError
+        If a mask has an unknown name.
+    """
+    weights = prunable(backbone)
+    for name, mask in masks.items():
+        choose("prunable weight", name, weights)
+        weights[name].mul_(mask)

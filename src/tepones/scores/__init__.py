@@ -148,6 +148,36 @@ def score(
     return pd.DataFrame(rows)
 
 
+def behaviour() -> "pd.DataFrame":
+    """Table of what each score does under changes of its input and on degenerate input; every cell is tested.
+
+    Returns
+    -------
+    DataFrame
+        One row for each score; the words are those of `tepones.scores.base.Behaviour`, and ``refused`` is an
+        error of one line that names the row or the number of classes.
+    """
+    import pandas as pd
+
+    rows = []
+    for name in SCORES:
+        entry = SCORES.load(name).behaviour
+        rows.append(
+            {
+                "score": name,
+                "scaling": entry.scaling,
+                "shifting": entry.shifting,
+                "duplicated columns": entry.duplicates,
+                "dead columns": entry.dead,
+                "N ≤ D": entry.few_rows,
+                "one class": "refused",
+                "no active feature": entry.empty,
+                "NaN": "refused",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _choose(names: Iterable[str] | None, probabilities: bool, facts: Mapping[str, float]) -> dict[str, Score]:
     """Scores by name, with all that they need given."""
     entries = {name: SCORES.load(name) for name in (SCORES if names is None else names)}

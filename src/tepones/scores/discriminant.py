@@ -51,7 +51,7 @@ def within_covariance(summary: Summary) -> np.ndarray:
 
 
 def ridge(within: np.ndarray, intensity: float, least: float) -> np.ndarray:
-    """(1 − λ) S_W + max(λ tr S_W/d, least) I and its Cholesky factor's memory: overwrites `within`.
+    """Cholesky factor of (1 − λ) S_W + max(λ tr S_W/d, least) I, in the memory of S_W.
 
     The least ridge keeps it positive definite where S_W is singular: as many features as rows, or classes that
     collapsed to points.

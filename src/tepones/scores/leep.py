@@ -133,16 +133,22 @@ def n_leep(features: Any, labels: Any, moments: ClassMoments | None = None, seed
 
 
 def _leep(probabilities: np.ndarray, codes: np.ndarray, n_classes: int) -> float:
-    n_rows = len(codes)
-    indicator = csr_array((np.ones(n_rows), (codes, np.arange(n_rows))), shape=(n_classes, n_rows))
-    joint = indicator @ probabilities
+    n_rows, n_source = probabilities.shape
+    size = policy.rows_per_block(n_source)
+    starts = range(0, n_rows, size)
+    joint = np.zeros((n_classes, n_source))
+    # Blocks are added up in the input's precision, their totals in float64.
+    for start in starts:
+        rows, own = probabilities[start : start + size], codes[start : start + size]
+        ones = np.ones(len(rows), probabilities.dtype)
+        joint += csr_array((ones, (own, np.arange(len(rows)))), shape=(n_classes, len(rows))) @ rows
     mass = joint.sum(0)
-    given = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
+    given = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0).astype(probabilities.dtype)
     # Row by row, the right class's row of P(y | z): a product with all classes would cost C times as much.
-    total, size = 0.0, policy.rows_per_block(probabilities.shape[1])
-    for start in range(0, n_rows, size):
-        block, right = probabilities[start : start + size], given[codes[start : start + size]]
-        total += np.log(np.einsum("nz,nz->n", block, right)).sum()
+    total = 0.0
+    for start in starts:
+        right = given[codes[start : start + size]]
+        total += np.log(np.einsum("nz,nz->n", probabilities[start : start + size], right)).sum(dtype=np.float64)
     return float(total / n_rows)
 
 
@@ -150,9 +156,11 @@ def _checked(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, i
     probabilities = policy.as_array(probabilities)
     if probabilities.ndim != 2 or not probabilities.size:
         raise UsageError(f"probabilities have shape {probabilities.shape}; expected (rows, source classes)")
+    if probabilities.dtype not in (np.float32, np.float64):
+        probabilities = probabilities.astype(np.float32 if probabilities.dtype == np.float16 else np.float64)
     codes, classes = policy.encode(labels, len(probabilities))
     policy.check_classes(len(classes))
-    sums = probabilities.sum(1, dtype=np.float64)
+    sums = probabilities.sum(1)
     # A NaN fails both comparisons.
     bad = ~((np.abs(sums - 1) <= SUM_TOLERANCE) & (probabilities.min(1) >= 0))
     if bad.any():

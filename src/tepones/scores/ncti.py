@@ -53,8 +53,10 @@ def ncti(features: Any, labels: Any, moments: ClassMoments | None = None) -> dic
     intensity = float(np.exp(-variances[:32].sum() * summary.n / (summary.n - 1)))
     factor = ridge(within, intensity, least=NOISE * variances.mean())
 
-    # Discriminant vectors W (Wᵀ S_W W = I): the projected rows' nuclear norm is Σ √eigenvalues of N Wᵀ S_T W.
-    directions = np.linalg.solve(factor.T, eigh(_both_sides(factor, between))[1][:, ::-1])
+    # Discriminant vectors W (Wᵀ S_W W = I) of the between-class covariance with the same ridge, as released.
+    # The nuclear norm of the projected rows is the sum of the roots of the eigenvalues of N Wᵀ S_T W.
+    shrunk = (1 - intensity) * between + intensity * np.trace(between) / len(between) * np.eye(len(between))
+    directions = np.linalg.solve(factor.T, eigh(_both_sides(factor, shrunk))[1][:, ::-1])
     directions = directions[:, : summary.n_classes - 1]
     seli = np.sqrt(np.maximum(np.linalg.eigvalsh(summary.n * (directions.T * variances) @ directions), 0)).sum()
 

@@ -3,13 +3,16 @@
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import eigsh
+from scipy.special import softmax
 
 from tepones.scores.base import Behaviour, Score
-from tepones.scores.discriminant import Discriminant, discriminant, ridge, within_covariance
+from tepones.scores.discriminant import discriminant, ridge, within_covariance
 from tepones.scores.moments import ClassMoments
 from tepones.scores.rows import blocks, prepare
-from tepones.scores.summary import NOISE, Summary
+from tepones.scores.summary import NOISE, mirror
 
 
 def sfda(features: Any, labels: Any, moments: ClassMoments | None = None) -> float:
@@ -45,36 +48,44 @@ def sfda(features: Any, labels: Any, moments: ClassMoments | None = None) -> flo
     if not summary.n_active:
         return float(summary.priors @ summary.priors)
     within = within_covariance(summary)
-    start = np.random.default_rng(0).normal(size=len(within))
-    largest = eigsh(within, k=1, v0=start, return_eigenvectors=False)[0] if len(within) > 1 else within[0, 0]
-    intensity = float(np.exp(-5 * largest))
+    intensity = float(np.exp(-5 * _largest_eigenvalue(within)))
+    least = NOISE * summary.spread.variance.mean()
+    model = discriminant(ridge(within, intensity, least), summary.deviations, summary.priors)
 
     confidence = np.empty(summary.n)
-    model = _fit(summary, within, intensity)
     others = (summary.deviations.sum(0) - summary.deviations) / (summary.n_classes - 1)
-    mixed = ClassMoments()
+    gram = np.zeros((summary.n_active,) * 2, order="F")
+    sums = np.zeros_like(summary.deviations)
     for where, rows in blocks(features, summary.spread):
+        own = codes[where]
         soft = np.exp(model.posteriors(rows))
-        confidence[where] = _right(soft, codes[where]) / soft.sum(1)
-        mixed.update(_mix(rows, confidence[where], others[codes[where]]), codes[where])
+        confidence[where] = _right(soft, own) / soft.sum(1)
+        rows -= others[own]
+        rows *= confidence[where, None]
+        rows += others[own]
+        gram = dsyrk(1.0, rows.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
+        sums += csr_array((np.ones(len(rows)), (own, np.arange(len(rows)))), shape=(len(sums), len(rows))) @ rows
 
-    total = 0.0
-    second = mixed.summary
-    codes_of_mixed = mixed.encode(codes)
-    model = _fit(second, within_covariance(second), intensity)
+    # Σ x′x′ᵀ/N less the class means' part is the within-class covariance of the mixed rows.
+    means = sums / summary.counts[:, None]
+    gram = dsyrk(-1.0, (np.sqrt(summary.counts)[:, None] * means).T, beta=1.0, c=gram, lower=1, overwrite_c=1)
+    gram /= summary.n
+    mirror(gram)
+    model = discriminant(ridge(gram, intensity, least), means, summary.priors)
+    total, far = 0.0, others @ model.coefficients
     for where, rows in blocks(features, summary.spread):
-        rows = _mix(rows, confidence[where], others[codes[where]])[:, second.spread.active] - second.spread.mean
-        total += _right(model.posteriors(rows), codes_of_mixed[where]).sum()
+        own = codes[where]
+        # The logits of a mixed row are the mixture of the logits: the rows need not be mixed again.
+        logits = far[own] + confidence[where, None] * (rows @ model.coefficients - far[own])
+        total += _right(softmax(logits + model.intercepts, axis=1), own).sum()
     return float(total / summary.n)
 
 
-def _fit(summary: Summary, within: np.ndarray, intensity: float) -> Discriminant:
-    factor = ridge(within, intensity, least=NOISE * summary.spread.variance.mean())
-    return discriminant(factor, summary.deviations, summary.priors)
-
-
-def _mix(rows: np.ndarray, confidence: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return others + confidence[:, None] * (rows - others)
+def _largest_eigenvalue(matrix: np.ndarray) -> float:
+    if len(matrix) == 1:
+        return float(matrix[0, 0])
+    start = np.random.default_rng(0).normal(size=len(matrix))
+    return float(eigsh(matrix, k=1, v0=start, return_eigenvectors=False)[0])
 
 
 def _right(posteriors: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -76,8 +76,7 @@ class Spread:
         """Participation ratio (Σλ)²/Σλ² of the covariance's eigenvalues, in [1, d]; 0 if nothing is active."""
         if not self.n_active:
             return 0.0
-        covariance = self.covariance()
-        return float(self.variance.sum() ** 2 / np.vdot(covariance, covariance))
+        return float(self.variance.sum() ** 2 / squared_norm(self.covariance()))
 
     def ledoit_wolf(self, covariance: np.ndarray) -> float:
         """Intensity of shrinking this object's covariance towards a multiple of the identity, in [0, 1].
@@ -86,7 +85,7 @@ class Spread:
         equations 9–15: the error of the covariance, from Σ‖x − μ‖⁴, over its distance from the identity.
         """
         t, t2 = self._offset, self._offset @ self._offset
-        trace, squared = self.variance.sum(), np.vdot(covariance, covariance)
+        trace, squared = self.variance.sum(), squared_norm(covariance)
         gram_t = self.n * (covariance @ t + t * t2)
         gram_trace = self.n * (trace + t2)
         quartic = self._quartic - 4 * t @ self._cubic + 4 * t @ gram_t + 2 * t2 * gram_trace - 3 * self.n * t2**2
@@ -159,7 +158,7 @@ def oracle_approximating(covariance: np.ndarray, n: int) -> float:
     n : int
         Degrees of freedom.
     """
-    d, trace, squared = len(covariance), np.trace(covariance), np.vdot(covariance, covariance)
+    d, trace, squared = len(covariance), np.trace(covariance), squared_norm(covariance)
     distance = squared - trace**2 / d
     if n <= 0 or distance <= 0:
         return 1.0
@@ -170,6 +169,12 @@ def cholesky(matrix: np.ndarray) -> np.ndarray:
     """Lower factor of a positive definite column-major matrix, in its memory."""
     factor, _ = dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
     return factor
+
+
+def squared_norm(matrix: np.ndarray) -> float:
+    """Sum of squares of a column-major matrix."""
+    entries = matrix.ravel(order="K")
+    return float(entries @ entries)
 
 
 def mirror(matrix: np.ndarray) -> None:

@@ -7,8 +7,8 @@ is played in the epochs that the setting gives.
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.pruning.base import Setting
-from tepones.pruning.masks import Masks, apply, select
+from tepones.pruning.base import Setting, prune
+from tepones.pruning.masks import Masks
 
 
 def iterative(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
@@ -29,7 +29,6 @@ def iterative(backbone: Backbone, masks: Masks, sparsity: float, setting: Settin
     Masks
         Those of the new rung, nested in `masks`.
     """
-    masks = select(setting.criterion(backbone, setting), sparsity, within=masks)
-    apply(backbone, masks)
+    masks = prune(backbone, masks, sparsity, setting)
     train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks)
     return masks

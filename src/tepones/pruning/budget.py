@@ -1,0 +1,160 @@
+"""The budget of a backbone: what its encoder costs to store and to run. The source classifier is no part of it."""
+
+import statistics
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from safetensors.numpy import save
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from tepones.backbones.encoder import LAYERS, Encoder
+from tepones.pruning.encoding import encode
+
+#: Timed forward passes, after `WARM_UP` others.
+REPEATS, WARM_UP = 21, 3
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an encoder costs.
+
+    Attributes
+    ----------
+    nonzero_weights : int
+        Weights of convolutions, linear layers and attention that are not zero.
+    bytes_dense, bytes_sparse : int
+        Of a safetensors file of its tensors, plain and in the encoding of `tepones.pruning.encoding`.
+    flops : int
+        Floating-point operations of one picture as torch counts them: two for a multiply-add, zeros not left out.
+    latency_ms : float
+        Median wall time of one picture on the CPU, in milliseconds, with the threads that torch is set to. The
+        source classifier runs too.
+    peak_activation_bytes : int
+        Most bytes of activations, the input included, that are alive at once for one picture.
+    """
+
+    nonzero_weights: int
+    bytes_dense: int
+    bytes_sparse: int
+    flops: int
+    latency_ms: float
+    peak_activation_bytes: int
+
+
+def budget(encoder: Encoder) -> Budget:
+    """All of the budget; `REPEATS` + `WARM_UP` + 3 forward passes of one picture."""
+    dense, sparse = stored_bytes(encoder)
+    return Budget(
+        nonzero_weights(encoder), dense, sparse, flops(encoder), latency_ms(encoder), peak_activation_bytes(encoder)
+    )
+
+
+def sparsity(encoder: Encoder) -> float:
+    """Fraction of the weights of convolutions, linear layers and attention that are zero, in [0, 1]."""
+    return 1 - nonzero_weights(encoder) / sum(weight.numel() for weight in _weights(encoder))
+
+
+def nonzero_weights(encoder: Encoder) -> int:
+    """Weights of convolutions, linear layers and attention that are not zero."""
+    return sum(int(weight.count_nonzero()) for weight in _weights(encoder))
+
+
+def stored_bytes(encoder: Encoder) -> tuple[int, int]:
+    """Bytes of a safetensors file of the encoder's tensors: plain, and with sparse encoding."""
+    arrays = {name: tensor.contiguous().numpy() for name, tensor in encoder.weights().items()}
+    return len(save(arrays)), len(save(encode(arrays)))
+
+
+@torch.inference_mode()
+def flops(encoder: Encoder) -> int:
+    """Floating-point operations of the encoder for one picture: two for a multiply-add, zeros not left out."""
+    heads: list[int] = []
+
+    def count_head(head: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        with FlopCounterMode(display=False) as alone:
+            type(head).forward(head, *inputs)
+        heads.append(alone.get_total_flops())
+
+    hook = encoder.classifier.register_forward_pre_hook(count_head)
+    try:
+        with FlopCounterMode(display=False) as everything:
+            encoder.model(_picture(encoder))
+    finally:
+        hook.remove()
+    # The head ran twice: once in the model, once alone.
+    return everything.get_total_flops() - 2 * sum(heads)
+
+
+@torch.inference_mode()
+def latency_ms(encoder: Encoder) -> float:
+    """Median wall time of one picture, in milliseconds."""
+    picture, seconds = _picture(encoder), []
+    for _ in range(WARM_UP + REPEATS):
+        started = time.perf_counter()
+        encoder.model(picture)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[WARM_UP:])
+
+
+@torch.inference_mode()
+def peak_activation_bytes(encoder: Encoder) -> int:
+    """Most bytes of activations that are alive at once for one picture, the input included.
+
+    Counts what tensors hold, not the scratch memory inside of an operator, so it is the same on every machine.
+    """
+    picture = _picture(encoder)
+    with _Alive(picture) as alive:
+        encoder.model(picture)
+    return alive.peak
+
+
+class _Alive(TorchDispatchMode):
+    """Follows the storages that operators make, and notices when they are freed."""
+
+    def __init__(self, picture: torch.Tensor):
+        super().__init__()
+        self.peak = self.now = 0
+        self.known: set[int] = set()
+        self._add(picture)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        """Run an operator and count the memory of what it returns."""
+        result = function(*args, **(kwargs or {}))
+        given = {tensor.untyped_storage()._cdata for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)}
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in given:
+                self._add(tensor)
+        return result
+
+    def _add(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self.known:
+            return
+        self.known.add(storage._cdata)
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._drop, storage._cdata, storage.nbytes())
+
+    def _drop(self, address: int, size: int) -> None:
+        self.known.discard(address)
+        self.now -= size
+
+
+def _picture(encoder: Encoder) -> torch.Tensor:
+    side = encoder.preparation.crop
+    return torch.zeros(1, 3, side, side).contiguous(memory_format=torch.channels_last)
+
+
+def _weights(encoder: Encoder) -> Iterator[torch.Tensor]:
+    """Weights of the encoder's layers; norms, biases, embeddings and the last layer are none."""
+    for layer in encoder.model.modules():
+        if isinstance(layer, LAYERS) and layer is not encoder.classifier:
+            yield layer.weight
+        elif isinstance(layer, nn.MultiheadAttention):
+            yield layer.in_proj_weight

@@ -1,0 +1,90 @@
+"""Gradual magnitude pruning with the cubic schedule (Zhu and Gupta 2017, arXiv 1710.01878, equation 1).
+
+From sparsity s_i at step t_0 to s_f over n pruning steps Δt apart,
+
+    s_t = s_f + (s_i - s_f) (1 - (t - t_0) / (n Δt))³,
+
+while training goes on; what is pruned stays pruned. Our choice: a ladder is one gradual run, each rung taking it
+from the sparsity of the rung before to its own.
+"""
+
+from dataclasses import dataclass
+
+from tepones.backbones.base import Backbone
+from tepones.backbones.training import train
+from tepones.errors import UsageError
+from tepones.pruning import masks as pruning_masks
+from tepones.pruning.base import Setting, choose_masks, prune
+from tepones.pruning.masks import Masks
+
+
+@dataclass(frozen=True)
+class Config:
+    """When to prune.
+
+    Attributes
+    ----------
+    n_prunings : int
+        n. The paper prunes every 100 to 1000 steps of long trainings; a rung of ours takes tens to hundreds of
+        steps, and eight prunings.
+    until : float
+        When the last pruning is over, as a fraction of the steps; the rest of the training repairs. The paper
+        stops before the learning rate has become small; ours: 0.75.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range.
+    """
+
+    n_prunings: int = 8
+    until: float = 0.75
+
+    def __post_init__(self):
+        if self.n_prunings < 1 or not 0 < self.until <= 1:
+            raise UsageError(f"gradual: n_prunings must be positive and until in (0, 1], got {self}")
+
+
+def cubic(start: float, target: float, progress: float) -> float:
+    """Sparsity after a fraction `progress` of the prunings, in [0, 1]: equation 1 of the paper."""
+    return target + (start - target) * (1 - progress) ** 3
+
+
+def gradual(
+    backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = Config()
+) -> Masks:
+    """Train a rung on while pruning it step by step to the sparsity of the next.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The rung before, changed in place.
+    masks : Masks
+        Its masks.
+    sparsity : float
+        Sparsity of the new rung, in [0, 1).
+    setting : Setting
+        Its criterion chooses at every pruning; the paper's is magnitude.
+    config : Config
+
+    Returns
+    -------
+    Masks
+        Those of the new rung, nested in `masks`.
+    """
+    start, done = pruning_masks.sparsity(masks), 0
+
+    def prune_more(step: int, n_steps: int) -> Masks | None:
+        nonlocal masks, done
+        due = min(config.n_prunings, int(config.n_prunings * step / (config.until * n_steps)))
+        if due == done:
+            return None
+        done = due
+        masks = choose_masks(backbone, masks, cubic(start, sparsity, done / config.n_prunings), setting)
+        backbone.train()
+        return masks
+
+    train(
+        backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=prune_more
+    )
+    return masks if done == config.n_prunings else prune(backbone, masks, sparsity, setting)

@@ -1,0 +1,122 @@
+"""RigL: rigging the lottery (Evci et al. 2020, arXiv 1911.11134, algorithm 1).
+
+Training is sparse throughout. Every ΔT steps, until T_end, each layer drops the fraction
+
+    f(t) = α/2 (1 + cos(π t / T_end))
+
+of its remaining weights that are smallest and grows as many where the gradient is largest, at value zero. Among
+those to grow may be those just dropped: they then simply stay. Our choices: the paper starts from random weights
+with a distribution over layers fixed beforehand (ERK), a rung of ours from the dense backbone with the masks that
+the criterion chooses; the step of an update is taken before the update, the paper leaves it out.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from tepones.backbones.base import Backbone
+from tepones.backbones.training import train
+from tepones.errors import UsageError
+from tepones.pruning.base import Setting, prune
+from tepones.pruning.masks import Masks, prunable
+
+
+@dataclass(frozen=True)
+class Config:
+    """How often and how much to rewire.
+
+    Attributes
+    ----------
+    alpha : float
+        Fraction dropped at first. The paper: 0.3.
+    n_updates : int
+        Updates until T_end. The paper: every ΔT = 100 steps of tens of thousands; ours: 10 in all, because a
+        rung of ours takes tens to hundreds of steps.
+    until : float
+        T_end as a fraction of the steps. The paper: 25,000 of 32,000 steps on ImageNet; ours: 0.75.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range.
+    """
+
+    alpha: float = 0.3
+    n_updates: int = 10
+    until: float = 0.75
+
+    def __post_init__(self):
+        if not 0 < self.alpha < 1 or self.n_updates < 1 or not 0 < self.until <= 1:
+            raise UsageError(f"rigl: alpha must be in (0, 1), n_updates positive and until in (0, 1], got {self}")
+
+
+def rigl(
+    backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = Config()
+) -> Masks:
+    """Prune the dense backbone, then train it sparse while rewiring it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The dense backbone, changed in place.
+    masks : Masks
+        Its masks.
+    sparsity : float
+        Sparsity of the rung, in [0, 1), from the first step to the last.
+    setting : Setting
+        Its criterion chooses the first masks; what is dropped later is always the smallest.
+    config : Config
+
+    Returns
+    -------
+    Masks
+        Each layer has as many weights as the criterion gave it. Rungs of different sparsity are not nested.
+    """
+    masks, done = prune(backbone, masks, sparsity, setting), 0
+
+    def update(step: int, n_steps: int) -> Masks | None:
+        nonlocal masks, done
+        progress = step / (config.until * n_steps)
+        due = min(config.n_updates, int(config.n_updates * progress))
+        if due == done or progress >= 1:
+            return None
+        done = due
+        fraction = config.alpha / 2 * (1 + math.cos(math.pi * progress))
+        masks = rewire(prunable(backbone), masks, fraction)
+        return masks
+
+    train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=update)
+    return masks
+
+
+def rewire(weights: Mapping[str, torch.nn.Parameter], masks: Masks, fraction: float) -> Masks:
+    """Drop the smallest weights of each layer and grow as many where the gradient is largest.
+
+    Parameters
+    ----------
+    weights : mapping of name to Parameter
+        With the gradient of the last step, also where a weight is pruned.
+    masks : Masks
+        The weights that remain.
+    fraction : float
+        Fraction of the remaining weights of each layer to drop, rounded down.
+
+    Returns
+    -------
+    Masks
+        With as many weights in each layer as before.
+    """
+    rewired = {}
+    for name, mask in masks.items():
+        weight, active = weights[name], mask.flatten()
+        n_active = int(active.sum())
+        n_change = int(fraction * n_active)
+        size = weight.detach().abs().flatten().masked_fill(~active, -torch.inf)
+        kept = torch.zeros_like(active)
+        kept[size.topk(n_active - n_change).indices] = True
+        slope = weight.grad.abs().flatten().masked_fill(kept, -torch.inf)
+        kept[slope.topk(n_change).indices] = True
+        rewired[name] = kept.view(mask.shape)
+    return rewired

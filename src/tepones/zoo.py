@@ -1,0 +1,248 @@
+"""The zoo: pruned ladders in files, so that ranking can be tried without training.
+
+A ladder is a folder with one safetensors file for each rung, in the sparse encoding of `tepones.pruning.encoding`, and
+`manifest.json`, which says what the rungs are and holds the SHA-256 of each file. Weights of convolutions and
+linear layers are rounded to half precision; all other tensors are exact. What the manifest says of a rung
+(accuracy, sparsity, budget) was measured after rounding.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import safetensors.numpy
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from tepones import paths, study
+from tepones.backbones import checkpoints
+from tepones.backbones.encoder import LAYERS, Encoder
+from tepones.backbones.features import accuracy
+from tepones.errors import TeponesError, choose
+from tepones.experiments import load_rung
+from tepones.profiles import Ladder, Profile
+from tepones.pruning.budget import budget, sparsity
+from tepones.pruning.encoding import decode, encode
+from tepones.records import Store, versions, write_atomically
+
+MANIFEST = "manifest.json"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rung(_Strict):
+    """What a manifest says of one rung."""
+
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sparsity: Fraction
+    source_accuracy: Fraction
+    budget: dict[str, float]
+
+
+class Manifest(_Strict):
+    """What a ladder is.
+
+    Attributes
+    ----------
+    architecture : str
+    task : dict
+        The source task: name and images of each class.
+    method : str
+        Criterion and schedule.
+    config : dict
+        Training before and after pruning, criterion, schedule.
+    seed : int
+        Of the pre-training.
+    values : str
+        Type of the stored weights of convolutions and linear layers.
+    versions : dict
+        Of the libraries that made it.
+    rungs : tuple of Rung
+        From dense to sparsest.
+    """
+
+    format: Literal[1]
+    architecture: str
+    task: dict[str, Any]
+    method: str
+    config: dict[str, Any]
+    seed: int
+    values: Literal["float16"]
+    versions: dict[str, str]
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1)]
+
+
+def folder() -> Path:
+    """Where the committed ladders are."""
+    return paths.data() / "zoo"
+
+
+def names() -> list[str]:
+    """Committed ladders."""
+    return sorted(path.parent.name for path in folder().glob(f"*/{MANIFEST}"))
+
+
+def manifest(ladder: Path) -> Manifest:
+    """Read the manifest of a ladder's folder.
+
+    Raises
+    ------
+    TeponesError
+        If it is missing, damaged, or a field is missing or wrong; one line that names the file and the field.
+    """
+    path = ladder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise TeponesError(f"{path}: missing; expected the manifest of a ladder") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise TeponesError(f"{path}: {field}: {first['msg']}; expected the manifest of a ladder") from None
+
+
+def load(ladder: Path, file: str) -> Encoder:
+    """Load a rung.
+
+    Parameters
+    ----------
+    ladder : Path
+        Folder of the ladder.
+    file : str
+        Name of the rung's file.
+
+    Raises
+    ------
+    TeponesError
+        If the file is missing or its checksum, tensors or sparsity are not those of the manifest.
+    UsageError
+        If the manifest has no such rung.
+    """
+    about = manifest(ladder)
+    rungs = {rung.file: rung for rung in about.rungs}
+    choose(f"rung of {ladder.name}", file, rungs)
+    path, rung = ladder / file, rungs[file]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
+    if hashlib.sha256(content).hexdigest() != rung.sha256:
+        raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
+    try:
+        arrays = decode(safetensors.numpy.load(content))
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise TeponesError(f"{path}: no rung ({checkpoints.one_line(error)})") from None
+    state = {name: torch.as_tensor(array) for name, array in arrays.items()}
+    model = checkpoints.assemble(state, about.architecture, path)
+    encoder = Encoder(
+        f"{ladder.name}/{path.stem}",
+        about.architecture,
+        model,
+        checkpoints.preparation(about.architecture),
+        {"source_accuracy": rung.source_accuracy},
+    )
+    found = sparsity(encoder)
+    if abs(found - rung.sparsity) > 1e-6:
+        raise TeponesError(f"{path}: its sparsity is {found:.6f}; {MANIFEST} says {rung.sparsity:.6f}")
+    return encoder
+
+
+def export(profile: Profile, ladder: Ladder, records: Store, destination: Path) -> Path:
+    """Write a ladder of a computed study.
+
+    Parameters
+    ----------
+    profile : Profile
+    ladder : Ladder
+        One of the profile's.
+    records : Store
+        Of the profile, computed.
+    destination : Path
+        The ladder's folder is made in it; the manifest is written last.
+
+    Returns
+    -------
+    Path
+        The ladder's folder.
+
+    Raises
+    ------
+    TeponesError
+        If a record is missing.
+    """
+    target = destination / ladder.name.replace(" ", "-")
+    images = records.require(study.images(profile.source)).tensors()
+    rungs = []
+    for level, cell in enumerate(study.rungs(profile, ladder)):
+        model, _ = load_rung(records, cell)
+        _round(model)
+        encoder = Encoder("", profile.backbone, model, checkpoints.preparation(profile.backbone))
+        content = safetensors.numpy.save(encode(_arrays(model)))
+        file = f"rung-{level:02d}.safetensors"
+        write_atomically(target / file, content)
+        rungs.append(
+            {
+                "file": file,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "sparsity": sparsity(encoder),
+                "source_accuracy": accuracy(model, images["test_images"], images["test_labels"]),
+                "budget": asdict(budget(encoder)),
+            }
+        )
+    about = {
+        "format": 1,
+        "architecture": profile.backbone,
+        "task": profile.source.model_dump(),
+        "method": ladder.method,
+        "config": {
+            "criterion": ladder.criterion,
+            "schedule": ladder.schedule,
+            "pretraining": profile.pretraining.model_dump(),
+            "fine_tuning": profile.fine_tuning.model_dump(),
+        },
+        "seed": ladder.seed,
+        "values": "float16",
+        "versions": versions(),
+        "rungs": rungs,
+    }
+    write_atomically(target / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
+    return target
+
+
+def export_profile(profile: Profile, destination: Path | None = None) -> list[Path]:
+    """Write the first ladder of each method of a computed profile, into `data/zoo` by default."""
+    first: dict[str, Ladder] = {}
+    for ladder in profile.ladders:
+        first.setdefault(ladder.method, ladder)
+    records = study.store(profile)
+    return [export(profile, ladder, records, destination or folder()) for ladder in first.values()]
+
+
+def _prunable(model: nn.Module) -> list[torch.Tensor]:
+    return [layer.weight for layer in model.modules() if isinstance(layer, LAYERS)]
+
+
+@torch.no_grad()
+def _round(model: nn.Module) -> None:
+    """Round the weights to what half precision can hold."""
+    for weight in _prunable(model):
+        weight.copy_(weight.half().float())
+
+
+def _arrays(model: nn.Module) -> dict[str, Any]:
+    halves = {id(weight) for weight in _prunable(model)}
+    named = dict(model.named_parameters())
+    return {
+        name: (tensor.half() if id(named.get(name)) in halves else tensor).contiguous().numpy()
+        for name, tensor in model.state_dict().items()
+    }
+
+
