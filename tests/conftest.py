@@ -49,7 +49,7 @@ def tiny_checkout(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
     """64 images of 4 classes that a network can learn: the class is the brightest quarter."""
     rng = np.random.default_rng(0)

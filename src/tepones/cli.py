@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from tepones import __version__
+from tepones import __version__, cli_ledger, cli_rank
 from tepones.errors import TeponesError, UsageError, choose
 
 
@@ -45,9 +45,7 @@ def run(profile: str, workers: int | None) -> None:
 @commands.command()
 @click.argument("name")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default.")
 def notebook(name: str, parameters: tuple[str, ...], output: str | None) -> None:
     """Execute one chapter with parameters of your own."""
     from pathlib import Path
@@ -77,6 +75,10 @@ def publish(profile: str) -> None:
 
     for path in publication.publish(profile):
         click.echo(str(path))
+
+
+for command in (cli_rank.score, cli_rank.rank, cli_rank.bench, cli_ledger.ledger):
+    commands.add_command(command)
 
 
 def main() -> None:

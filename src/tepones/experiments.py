@@ -67,8 +67,7 @@ class Pretraining:
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Train from scratch; the state early in training is kept too, under names that begin with `early:`."""
         images = _images(store, self.source)
-        torch.manual_seed(self.seed)
-        backbone = BACKBONES.load(self.backbone)(_n_classes(store, self.source))
+        backbone = _new_backbone(store, self, self.seed)
         early = {}
 
         def keep_early(step: int, n_steps: int) -> None:
@@ -116,14 +115,16 @@ class Rung:
         images = _images(store, self.pretraining.source)
         backbone, masks = load_rung(store, self.start())
         level = 0 if STARTS.get(self.schedule) == "dense" else len(self.sparsities)
+        seed = 1000 * self.pretraining.seed + level
         setting = Setting(
             images=images["train_images"],
             labels=images["train_labels"],
             criterion=CRITERIA.load(self.criterion),
             training=self.training,
-            seed=1000 * self.pretraining.seed + level,
+            seed=seed,
             scope=self.scope,
             early=_tensors(store, self.pretraining, "early:"),
+            fresh=_new_backbone(store, self.pretraining, seed).state_dict(),
         )
         masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
         return _rung_record(backbone, masks, images)
@@ -182,9 +183,15 @@ class Scoring:
 def load_rung(store: Store, rung: Rung | Pretraining) -> tuple[Backbone, pruning_masks.Masks]:
     """Backbone and masks of a recorded rung."""
     pretraining = rung if isinstance(rung, Pretraining) else rung.pretraining
-    backbone = BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
+    backbone = _new_backbone(store, pretraining, pretraining.seed)
     backbone.load_state_dict(_tensors(store, rung, "weight:"))
     return backbone.to(memory_format=torch.channels_last), _tensors(store, rung, "mask:")
+
+
+def _new_backbone(store: Store, pretraining: Pretraining, seed: int) -> Backbone:
+    """A backbone with weights drawn from a seed."""
+    torch.manual_seed(seed)
+    return BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
 
 
 def _tensors(store: Store, rung: Rung | Pretraining, prefix: str) -> dict[str, torch.Tensor]:

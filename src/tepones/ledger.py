@@ -11,7 +11,8 @@ targets and its 95 % interval (two-level bootstrap, `tepones.agreement.two_level
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -223,6 +224,8 @@ def judge(claim: Claim | Untested, frame: pd.DataFrame, profile: str) -> dict[st
     bounds = BOUNDS.get(claim.statistic, (-float("inf"), float("inf")))
     interval = agreement.two_level_interval(table.to_numpy(), bounds=bounds)
     mean, low, high = float(interval.mean), float(interval.low), float(interval.high)
+    if pd.isna(low):
+        return row | {"reason": "all ladders and targets give the same number, which does not tell how they vary"}
     on_side, off_side = low > claim.threshold, high < claim.threshold
     if claim.side == "below":
         on_side, off_side = off_side, on_side
@@ -230,7 +233,7 @@ def judge(claim: Claim | Untested, frame: pd.DataFrame, profile: str) -> dict[st
     return row | {"estimate": mean, "low": low, "high": high, "verdict": verdict}
 
 
-def _row(claim: Claim | Untested, profile: str | None = None) -> dict[str, object]:
+def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
     fields = claim.model_dump(include={"claim", "source", "words", "side", "threshold", "unit"})
     return dict.fromkeys(COLUMNS) | fields | {"profile": profile, "verdict": "not tested"}
 
@@ -243,7 +246,8 @@ def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     for column, wanted in claim.only.items():
         absent = set(wanted) - set(frame.get(column, ()))
         if absent:
-            raise NotTestable(f"the study has no ladder of {column} {min(absent)}")
+            what = "ladder of" if column == "method" else column
+            raise NotTestable(f"the study has no {what} {min(absent)}")
         frame = frame[frame[column].isin(wanted)]
     return frame
 
@@ -269,7 +273,7 @@ def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
     -------
     DataFrame
         The columns `COLUMNS`. Claims about a profile without records are not tested; claims that nothing here can
-        test have a row without a profile.
+        test have one row, with an empty profile.
     """
     found = claims()
     frames: dict[str, pd.DataFrame | str] = {}
@@ -298,60 +302,70 @@ def _profiles(claim: Claim | Untested) -> tuple[str, ...]:
     return claim.profiles if isinstance(claim, Claim) else ()
 
 
-def _table(rows) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=COLUMNS).astype(dict.fromkeys(("estimate", "low", "high", "threshold"), float))
+def _table(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    table = pd.DataFrame(list(rows), columns=COLUMNS)
+    numbers = ["estimate", "low", "high", "threshold"]
+    words = [column for column in COLUMNS if column not in numbers]
+    return table.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(words, ""))
 
 
 def measured(row: Mapping[str, object]) -> str:
-    """Estimate and interval of a row of the ledger in words; empty where nothing was measured."""
-    if pd.isna(row["estimate"]):
-        return ""
+    """Estimate and interval of a row of the ledger that was tested, in words."""
     return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
 
 
 def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
     """What the ledger could test, as readers see it: one row for each claim and profile."""
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    rows = [row for _, row in verdicts.iterrows()]
     return pd.DataFrame(
         {
-            "claim, in our words": _in_our_words(verdicts),
-            "source": _sources(verdicts),
+            "claim": _in_our_words(verdicts),
+            "source": _citations(verdicts),
             "profile": verdicts["profile"],
-            "threshold": [f"{row['side']} {row['threshold']:g}" for _, row in verdicts.iterrows()],
-            "measured": [f"{measured(row)} {row['unit']}; {row['basis']}" for _, row in verdicts.iterrows()],
+            "claimed": [f"{row['side']} {row['threshold']:g}" for row in rows],
+            "measured": [f"{measured(row)} {row['unit']}, {row['basis']}" for row in rows],
             "verdict": "**" + verdicts["verdict"] + "**",
         }
     )
 
 
 def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """What the ledger could not test, as readers see it; reasons that several profiles share stand once."""
-    verdicts = verdicts[verdicts["verdict"] == "not tested"]
+    """Claims without a verdict on any profile, as readers see them: one row each, with the reasons."""
+    decided = set(verdicts.loc[verdicts["verdict"] != "not tested", "claim"])
     rows = []
-    for _, group in verdicts.groupby("claim", sort=False):
-        reasons = group.groupby("reason", sort=False)["profile"].agg(lambda names: ", ".join(names.dropna()))
-        why = "; ".join(f"{names}: {reason}" if names else reason for reason, names in reasons.items())
-        rows.append(group.iloc[:1].assign(why=why))
-    first = pd.concat(rows) if rows else verdicts.assign(why="")
+    for _, group in verdicts[~verdicts["claim"].isin(decided)].groupby("claim", sort=False):
+        reasons = [f"{row['profile']}: {row['reason']}".removeprefix(": ") for _, row in group.iterrows()]
+        rows.append(group.iloc[0].to_dict() | {"reason": "; ".join(reasons)})
+    found = pd.DataFrame(rows, columns=verdicts.columns)
     return pd.DataFrame(
-        {"claim, in our words": _in_our_words(first), "source": _sources(first), "why it is not tested": first["why"]}
+        {"claim": _in_our_words(found), "source": _citations(found), "why it is not tested": found["reason"]}
     )
 
 
 def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The tested claims, one row each, with a column for each profile that has a verdict: the table of the front page."""
-    shown = verdicts[verdicts["verdict"] != "not tested"]
-    cells = shown.assign(
-        cell=[f"{row['verdict']}, {measured(row)} {row['unit']}" for _, row in shown.iterrows()],
+    """What the ledger could test, in short and without citations: the table at the front of the book."""
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    return pd.DataFrame(
+        {
+            "source": verdicts["source"].map(_author_and_year),
+            "claim": verdicts["claim"],
+            "profile": verdicts["profile"],
+            "mean [95 % interval]": [f"{measured(row)} {row['unit']}" for _, row in verdicts.iterrows()],
+            "verdict": verdicts["verdict"],
+        }
     )
-    wide = cells.pivot(index="claim", columns="profile", values="cell")
-    wide = wide.loc[list(dict.fromkeys(shown["claim"])), list(dict.fromkeys(shown["profile"]))]
-    return wide.fillna("–").rename_axis(columns=None).reset_index()
 
 
 def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:
-    return "*" + verdicts["claim"] + "*: " + verdicts["words"]
+    return "*" + verdicts["claim"] + "*. " + verdicts["words"]
 
 
-def _sources(verdicts: pd.DataFrame) -> pd.Series:
+def _citations(verdicts: pd.DataFrame) -> pd.Series:
     return verdicts["source"].map(lambda key: key if key == COMPANION else f"{{cite:t}}`{key}`")
+
+
+def _author_and_year(key: str) -> str:
+    """``chen2021lottery`` → ``Chen 2021``."""
+    parts = re.match(r"([a-z]+)(\d{4})", key)
+    return f"{parts[1].title()} {parts[2]}" if parts else key

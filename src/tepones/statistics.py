@@ -17,6 +17,7 @@ STATISTICS = Registry(
     {
         "gain over dense": "tepones.statistics:gain_over_dense",
         "gain at a common level": "tepones.statistics:gain_at_a_common_level",
+        "gain of a chosen backbone": "tepones.statistics:gain_of_a_chosen_backbone",
         "change from dense": "tepones.statistics:change_from_dense",
         "change of source accuracy": "tepones.statistics:change_of_source_accuracy",
         "frozen above full": "tepones.statistics:frozen_above_full",
@@ -74,6 +75,25 @@ def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
         for target in gains if gains.shape[1] > 1 else ():
             chosen = gains.drop(columns=target).mean(axis=1).idxmax()
             rows.append({"ladder": ladder, "target": target, "value": gains.loc[chosen, target]})
+    return pd.DataFrame(rows, columns=["ladder", "target", "value"])
+
+
+def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy points over dense of the one sparse backbone, of any method, that is best on the *other* targets.
+
+    What can be had where a paper says that sparse models *can* be better, without choosing method and level by
+    the result. One row for each architecture and target.
+    """
+    rungs = _rungs(frame)
+    dense = rungs[rungs["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
+    sparse = rungs[rungs["rung"] > 0].join(dense, on=["ladder", "target"])
+    sparse["gain"] = 100 * (sparse["accuracy"] - sparse["dense"])
+    rows = []
+    for architecture, group in sparse.groupby("architecture", sort=False):
+        gains = group.pivot(index=["ladder", "rung"], columns="target", values="gain")
+        for target in gains if gains.shape[1] > 1 else ():
+            chosen = gains.drop(columns=target).mean(axis=1).idxmax()
+            rows.append({"ladder": architecture, "target": target, "value": gains.loc[chosen, target]})
     return pd.DataFrame(rows, columns=["ladder", "target", "value"])
 
 

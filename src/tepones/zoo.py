@@ -244,5 +244,3 @@ def _arrays(model: nn.Module) -> dict[str, Any]:
         name: (tensor.half() if id(named.get(name)) in halves else tensor).contiguous().numpy()
         for name, tensor in model.state_dict().items()
     }
-
-

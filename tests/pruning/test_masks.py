@@ -1,22 +1,16 @@
 """Masks: exact to one weight, nested, and never beaten by training."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tepones.backbones import BACKBONES
-from tepones.backbones.training import Training, train
+from tepones.backbones.training import Training, _cycle, train
 from tepones.errors import TeponesError, UsageError
-from tepones.pruning import CRITERIA, SCHEDULES
-from tepones.pruning.base import Setting
-from tepones.pruning.masks import apply, dense, prunable, select, sparsity
+from tepones.pruning.masks import apply, collapsed, dense, prunable, select
 
-
-@pytest.fixture
-def backbone():
-    torch.manual_seed(0)
-    return BACKBONES.load("small-resnet")(4)
+ONCE = Training(epochs=1, learning_rate=0.1, batch_size=8)
 
 
 def n_kept(masks):
@@ -88,20 +82,64 @@ def test_pruned_weights_stay_zero_through_training_with_momentum_and_weight_deca
         assert not torch.equal(weight[masks[name]], before[name][masks[name]])
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_method_makes_nested_ladders_of_exact_sparsity(backbone, images, criterion, schedule):
-    training = Training(epochs=1, learning_rate=0.05, batch_size=16)
+def test_a_weight_that_comes_back_starts_without_momentum(backbone, images):
+    name = "encoder.0.weight"
+    weight = dict(backbone.named_parameters())[name]
+    everything = {name: torch.ones_like(weight, dtype=torch.bool)}
+    nothing = {name: torch.zeros_like(weight, dtype=torch.bool)}
+    training = Training(epochs=2, learning_rate=0.1, batch_size=16, weight_decay=0)
+    seen = {}
+
+    def after_step(step, n_steps):
+        if step == 5:
+            return everything
+        if step == 6:
+            seen.update(weight=weight.detach().clone(), gradient=weight.grad.clone())
+        return None
+
+    train(backbone, *images, training, seed=0, masks=nothing, after_step=after_step)
+    # Nesterov's first step is (1 + momentum) times the gradient; step 6 of 8 has the rate of `_cycle(5, 8)`.
+    expected = -0.1 * _cycle(5, 8) * 1.9 * seen["gradient"]
+    torch.testing.assert_close(seen["weight"], expected)
+
+
+def test_a_layer_of_which_nothing_remains_is_reported(backbone):
     masks = dense(backbone)
+    assert collapsed(masks) == []
+    masks["encoder.3.conv1.weight"].zero_()
+    assert collapsed(masks) == ["encoder.3.conv1.weight"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, st.lists(st.floats(0, 0.999), min_size=1, max_size=4), st.integers(0, 2**31))
+def test_per_layer_all_layers_are_equally_sparse_and_the_whole_is_exact(sizes, sparsities, seed):
+    generator = torch.Generator().manual_seed(seed)
+    masks = {str(i): torch.ones(size, dtype=torch.bool) for i, size in enumerate(sizes)}
     total = n_kept(masks)
-    for level, target in enumerate((0.5, 0.9, 0.99)):
-        setting = Setting(*images, CRITERIA.load(criterion), training, seed=level)
-        finer = SCHEDULES.load(schedule)(backbone, masks, target, setting)
-        assert n_kept(finer) == round((1 - target) * total)
-        assert not any((finer[name] & ~masks[name]).any() for name in masks)
-        assert sum(int(w.count_nonzero()) for w in prunable(backbone).values()) <= n_kept(finer)
-        masks = finer
-    assert sparsity(masks) == pytest.approx(0.99, abs=1 / total)
+    for target in sorted(sparsities):
+        saliency = {n: torch.rand(m.shape, generator=generator) for n, m in masks.items()}
+        kept = select(saliency, target, masks, scope="layer")
+        assert n_kept(kept) == round((1 - target) * total)
+        assert not any((kept[name] & ~masks[name]).any() for name in masks)
+        for mask in kept.values():
+            # One weight for this rung's rounding, one for that of the rung before, which may not be undone.
+            assert abs(int(mask.sum()) - (1 - target) * mask.numel()) < 2
+        masks = kept
+
+
+@pytest.mark.parametrize("do", [apply, lambda b, m: train(b, np.zeros((8, 8, 8, 3), np.uint8), [0] * 8, ONCE, 0, m)])
+def test_an_unknown_layer_name_is_refused(backbone, do):
+    with pytest.raises(UsageError, match="unknown .* 'encoder.99.weight'; choose from: .*encoder.0.weight"):
+        do(backbone, {"encoder.99.weight": torch.ones(1, dtype=torch.bool)})
+
+
+def test_a_saliency_without_a_layer_and_an_unknown_scope_are_refused(backbone):
+    saliency = {n: w.detach().abs() for n, w in prunable(backbone).items()}
+    with pytest.raises(UsageError, match="unknown scope 'neuron'; choose from: global, layer"):
+        select(saliency, 0.5, dense(backbone), scope="neuron")
+    del saliency["encoder.0.weight"]
+    with pytest.raises(UsageError, match=r"layer of the saliency 'encoder\.0\.weight'"):
+        select(saliency, 0.5, dense(backbone))
 
 
 def test_training_stops_at_a_gradient_that_is_not_finite(backbone, images):

@@ -1,12 +1,13 @@
 import io
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from cases import labelled, uneven
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelled_features import labelled, uneven
 
 import tepones
 from tepones.errors import UsageError
@@ -103,10 +104,7 @@ def test_any_split_merged_in_any_order_is_the_whole(cuts, seed, mean, data):
     x, y = labelled(n=60, d=4, c=5, seed=seed, mean=mean)
     x[:, 3] = 2.5
     edges = [0, *sorted(cuts), 60]
-    parts = [
-        ClassMoments().update(x[a:b], y[a:b]) if b > a else ClassMoments()
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    parts = [ClassMoments().update(x[a:b], y[a:b]) if b > a else ClassMoments() for a, b in pairwise(edges)]
     merged = ClassMoments()
     before = [part.sums.copy() if part.n else None for part in parts]
     for index in data.draw(st.permutations(range(len(parts)))):
@@ -185,12 +183,6 @@ def test_the_products_on_a_device_are_those_on_the_host():
     on_device.n = len(x)
     assert_same(on_device, on_host)
     np.testing.assert_allclose(on_device.cubic, on_host.cubic, rtol=1e-9, atol=1e-9 * abs(on_host.cubic).max())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_tensor():
-    x, y = uneven(n=100)
-    assert_same(ClassMoments().update(torch.as_tensor(x).cuda(), y), ClassMoments().update(x, y))
 
 
 def test_a_memory_mapped_file(tmp_path):

@@ -6,6 +6,7 @@ the one that the user names, else the one in its metadata, else the one whose te
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ TORCH = (".pt", ".pth", ".bin", ".ckpt")
 SUFFIXES = (SAFETENSORS, *TORCH)
 
 #: Their published weights were trained on other grey levels, which the model makes of the usual ones.
-_OPTIONS = dict.fromkeys(("googlenet", "inception_v3"), {"transform_input": True, "init_weights": False})
+_OPTIONS = {name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")}
 
 #: Stands for the number of classes in the shapes of an architecture; no layer is this wide.
 _CLASSES = 9973
@@ -182,7 +183,9 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 def _read_torch(path: Path) -> State:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise TeponesError(
             f"{path}: holds a pickle that is more than tensors, which is never executed; expected a state dictionary "
@@ -206,9 +209,13 @@ def recognise(state: State, path: Path) -> str:
     TeponesError
         If there is none.
     """
-    # The file's name is a hint that saves seconds; the tensors decide.
-    names = sorted(architectures(), key=lambda name: (name not in path.name, name not in BACKBONES))
-    for name in names:
+    n_weights = sum(tensor.numel() for tensor in state.values())
+
+    def unlikely(name: str) -> int:
+        return 0 if name in BACKBONES else abs(_published(name).meta["num_params"] - n_weights)
+
+    # The published number of weights is a hint that saves seconds; the tensors decide.
+    for name in sorted(architectures(), key=unlikely):
         if _misfit(name, state) is None:
             return name
     raise TeponesError(

@@ -33,6 +33,8 @@ class Setting:
         Where weights are compared with each other.
     early : mapping of name to tensor, optional
         State of the dense backbone early in its pre-training, to rewind to.
+    fresh : mapping of name to tensor, optional
+        State of a backbone of the same architecture with newly drawn weights.
     """
 
     images: np.ndarray | None
@@ -42,6 +44,7 @@ class Setting:
     seed: int
     scope: str = "global"
     early: Mapping[str, torch.Tensor] | None = None
+    fresh: Mapping[str, torch.Tensor] | None = None
 
 
 def sample(setting: Setting, n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,6 @@
 import statistics
 import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
 from tepones.pruning.encoding import encode
+from tepones.pruning.masks import prunable
 
 #: Timed forward passes, after `WARM_UP` others.
 REPEATS, WARM_UP = 21, 3
@@ -151,10 +152,10 @@ def _picture(encoder: Encoder) -> torch.Tensor:
     return torch.zeros(1, 3, side, side).contiguous(memory_format=torch.channels_last)
 
 
-def _weights(encoder: Encoder) -> Iterator[torch.Tensor]:
+def _weights(encoder: Encoder) -> list[torch.Tensor]:
     """Weights of the encoder's layers; norms, biases, embeddings and the last layer are none."""
-    for layer in encoder.model.modules():
-        if isinstance(layer, LAYERS) and layer is not encoder.classifier:
-            yield layer.weight
-        elif isinstance(layer, nn.MultiheadAttention):
-            yield layer.in_proj_weight
+    if isinstance(encoder.model, Backbone):
+        return list(prunable(encoder.model).values())
+    layers = [layer for layer in encoder.model.modules() if layer is not encoder.classifier]
+    attention = [layer.in_proj_weight for layer in layers if isinstance(layer, nn.MultiheadAttention)]
+    return attention + [layer.weight for layer in layers if isinstance(layer, LAYERS)]

@@ -56,9 +56,7 @@ def collapsed(masks: Masks) -> list[str]:
     return [name for name, mask in masks.items() if not mask.any()]
 
 
-def select(
-    saliency: Mapping[str, torch.Tensor], target: float, within: Masks, scope: str = "global"
-) -> Masks:
+def select(saliency: Mapping[str, torch.Tensor], target: float, within: Masks, scope: str = "global") -> Masks:
     """Keep the most salient weights.
 
     Parameters

@@ -18,8 +18,8 @@ class Behaviour:
         twice, when as many dead columns are appended: ``"same"`` (within 10⁻⁶ of it), ``"up"``, ``"down"`` or
         ``"changes"`` (either way); ``"no part"`` if features play none.
     few_rows : str
-        With N ≤ D: ``"tells"`` (true labels score higher than shuffled ones), ``"blind"`` (any labels get the
-        same value), ``"reversed"``; ``"no part"`` if the labels or features play none.
+        With N ≤ D and features of about unit variance: ``"tells"`` (true labels score higher than shuffled ones),
+        ``"blind"`` (any labels get the same value), ``"reversed"``; ``"no part"`` if labels or features play none.
     empty : str
         The value if no feature is active.
     """

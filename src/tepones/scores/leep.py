@@ -200,6 +200,6 @@ N_LEEP = Score(
     range="[−log C, 0]",
     units="nats",
     cost="N·D² pass, then one eigendecomposition and up to 100 × N·5·C·d′",
-    behaviour=Behaviour(duplicates="changes", empty="−H(Y)"),
+    behaviour=Behaviour(empty="−H(Y)"),
     maximum=lambda n_classes: 0.0,
 )

@@ -7,7 +7,9 @@ import numpy as np
 from tepones.scores.base import Behaviour, Score
 from tepones.scores.moments import ClassMoments
 
-#: Residuals below this fraction of the target's energy count as this: float64 cannot tell them from none.
+#: What no weights can fit is none if it is below this fraction of the target: rounding over small eigenvalues.
+ROUNDING = 1e-9
+#: Least noise variance, as a fraction of the target's: the evidence of a perfect fit has no upper bound.
 FLOOR = 1e-12
 GRID = 64
 GOLDEN_STEPS = 24
@@ -30,8 +32,8 @@ def logme(moments: ClassMoments) -> float:
     Returns
     -------
     float
-        Nats per row, at most −½ mean_c(1 + log 2π π_c) + 13.8: the noise is bounded below by 10⁻¹² of the
-        target. Depends on the class frequencies, so it compares backbones on one data set only. If no feature
+        Nats per row, at most −½ mean_c(1 + log 2π π_c) + 13.8: the noise is at least 10⁻¹² of the target.
+        Depends on the class frequencies, so it compares backbones on one data set only. If no feature
         is active: the evidence of a model that predicts 0, −½ mean_c(1 + log 2π π_c).
 
     Notes
@@ -43,20 +45,25 @@ def logme(moments: ClassMoments) -> float:
     if not summary.n_active:
         return float(np.mean(-(1 + np.log(2 * np.pi * summary.priors)) / 2))
     variances, vectors = spread.eigen
-    s = n * variances
+    # Eigenvalues of the scatter about the mean; those that are rounding count as zero, with what lies along them.
+    s = np.where(variances > variances[-1] * len(variances) * np.finfo(float).eps, n * variances, 0.0)
     mean = spread.mean @ vectors
-    sums = (counts[:, None] * summary.deviations) @ vectors
-    mean2, cross, sums2 = mean**2, sums * mean, sums**2
+    sums = (counts[:, None] * summary.deviations) @ vectors * (s > 0)
+    fitted = np.divide(sums**2, s, out=np.zeros_like(sums), where=s > 0)
+    energy = counts * (1 - counts / n)
+    unfitted = energy - fitted.sum(1)
+    unfitted[unfitted < ROUNDING * energy] = 0.0
+    mean2, cross = mean**2, sums * mean
 
     def evidence(log_ratio: np.ndarray) -> np.ndarray:
         """Best evidence per row of each class at log λ, an array of shape (C,) or (1,)."""
         ratio = np.exp(log_ratio)[:, None]
         weight = 1 / (ratio + s)
-        # XᵀX is the scatter about the mean plus N μ μᵀ, and Xᵀt the class's deviation plus n_c μ. Multiplied out
-        # like this nothing cancels, however large the mean is.
-        q, p, own = np.sum(weight * mean2, 1), np.sum(weight * cross, 1), np.sum(weight * sums2, 1)
-        explained = own + (2 * counts * p + counts**2 * q - n * p**2) / (1 + n * q)
-        noise = np.maximum(counts - explained, FLOOR * counts) / n
+        # XᵀX is the scatter about the mean plus N μ μᵀ, and Xᵀt the class's deviation plus n_c μ. Multiplied out,
+        # tᵀ(I + X Xᵀ/λ)⁻¹t is this sum of positive terms: nothing cancels, however large the mean is.
+        q, p = np.sum(weight * mean2, 1), np.sum(weight * cross, 1)
+        residual = unfitted + np.sum(ratio * weight * fitted, 1) + n * (counts / n - p) ** 2 / (1 + n * q)
+        noise = np.maximum(residual, FLOOR * counts) / n
         determinant = np.log1p(s / ratio).sum(1) + np.log1p(n * q)
         return -(1 + np.log(2 * np.pi * noise)) / 2 - determinant / (2 * n)
 
@@ -89,5 +96,5 @@ LOGME = Score(
     range="(−∞, 13.8 − ½ mean log(2πe π_c)]",
     units="nats per row",
     cost="N·D² pass, then one eigendecomposition",
-    behaviour=Behaviour(shifting="changes", duplicates="changes", empty="−½ mean log(2πe π_c)"),
+    behaviour=Behaviour(shifting="changes", empty="−½ mean log(2πe π_c)"),
 )

@@ -179,7 +179,7 @@ class ClassMoments:
             raise UsageError(f"features have shape {features.shape}; expected {(self.n, self.n_features)}")
         new = ClassMoments()
         new._allocate(self.shift, self.gram)
-        new.cubic, new.quartic = self.cubic, self.quartic
+        new.cubic, new.quartic = self.cubic.copy(), self.quartic
         codes = new._codes(labels, self.n)
         new._fit_to_classes()
         size = policy.rows_per_block(self.n_features)

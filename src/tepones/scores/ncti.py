@@ -61,9 +61,7 @@ def ncti(features: Any, labels: Any, moments: ClassMoments | None = None) -> dic
     seli = np.sqrt(np.maximum(np.linalg.eigvalsh(summary.n * (directions.T * variances) @ directions), 0)).sum()
 
     model = discriminant(factor, means, summary.priors)
-    posteriors = np.concatenate(
-        [model.posteriors(rows @ vectors) for _, rows in blocks(features, summary.spread)]
-    )
+    posteriors = np.concatenate([model.posteriors(rows @ vectors) for _, rows in blocks(features, summary.spread)])
     nuclear = sum(svdvals(posteriors[rows]).sum() for rows in by_class(codes))
     return {
         "seli": float(seli),

@@ -13,6 +13,7 @@ SAMPLE = 500
 COMPONENTS = 32
 #: Singular values below this fraction of the largest are rounding, not features.
 RANK = 1e-6
+DECIMALS = 10
 
 
 def parc(features: Any, labels: Any, moments: ClassMoments | None = None, seed: int = 0) -> float:
@@ -20,7 +21,9 @@ def parc(features: Any, labels: Any, moments: ClassMoments | None = None, seed: 
 
     Bolya et al. (2021), "Scalable diverse model selection for accessible transfer learning", arXiv 2111.06977, as
     released: on at most 500 rows, 32 principal components, each standardised. The label distance has two values,
-    so Spearman's correlation needs one ranking of the feature distances.
+    so Spearman's correlation needs one ranking of the feature distances. The correlation of rows depends on the
+    signs of the components, which the definition leaves open: here the largest loading is positive, as in
+    scikit-learn.
 
     Parameters
     ----------
@@ -47,15 +50,18 @@ def parc(features: Any, labels: Any, moments: ClassMoments | None = None, seed: 
     if summary.n > SAMPLE:
         sample = np.sort(np.random.default_rng(seed).choice(summary.n, SAMPLE, replace=False))
     rows, codes = centred(features[sample], summary.spread), codes[sample]
-    left, singular, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    left, singular, right = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     # Standardised components are the left singular vectors, up to one factor for all.
-    components = left[:, :COMPONENTS][:, singular[:COMPONENTS] > RANK * singular[0]]
+    kept = np.flatnonzero(singular[:COMPONENTS] > RANK * singular[0])
+    loadings = right[kept]
+    components = left[:, kept] * np.sign(loadings[np.arange(len(kept)), np.abs(loadings).argmax(1)])
     rows = components - components.mean(1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > RANK)
     pairs = np.tril_indices(len(rows), -1)
     other_class = codes[pairs[0]] != codes[pairs[1]]
-    ranks = rankdata(1 - (rows @ rows.T)[pairs])
+    # Distances that are equal but for rounding share a rank.
+    ranks = rankdata(np.round(1 - (rows @ rows.T)[pairs], DECIMALS))
     if not other_class.any() or other_class.all() or np.ptp(ranks) == 0:
         return 0.0
     return float(100 * np.corrcoef(ranks, other_class)[0, 1])

@@ -30,20 +30,18 @@ def probe(features: Any, labels: Any, moments: ClassMoments | None = None) -> fl
     Returns
     -------
     float
-        In [0, 1]. If no feature is active, that of the mean of the other labels: always the largest class, if it
-        is larger by two.
+        In [0, 1]. The frequency of the largest class if no feature is active.
 
     Notes
     -----
     Cost after the pass: one eigendecomposition O(d³), N·d² for the rows, 10·N·d·C; memory of one block.
     """
     features, codes, summary = prepare(features, labels, moments)
-    n, d = summary.n, summary.n_active
-    if d:
-        variances, vectors = eigh(summary.spread.correlation(), overwrite_a=True, driver="evd")
-        sums = (summary.counts[:, None] * summary.deviations / summary.spread.scale) @ vectors
-    else:
-        variances, vectors, sums = np.ones(0), np.ones((0, 0)), np.ones((summary.n_classes, 0))
+    if not summary.n_active:
+        return float(summary.priors.max())
+    n = summary.n
+    variances, vectors = eigh(summary.spread.correlation(), overwrite_a=True, driver="evd")
+    sums = (summary.counts[:, None] * summary.deviations / summary.spread.scale) @ vectors
     errors, right = np.zeros((2, len(PENALTIES)))
     for where, rows in blocks(features, summary.spread, standardised=True):
         rows = rows @ vectors

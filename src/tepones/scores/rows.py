@@ -11,9 +11,7 @@ from tepones.scores.moments import ClassMoments
 from tepones.scores.summary import Spread, Summary
 
 
-def prepare(
-    features: Any, labels: Any, moments: ClassMoments | None
-) -> tuple[np.ndarray, np.ndarray, Summary]:
+def prepare(features: Any, labels: Any, moments: ClassMoments | None) -> tuple[np.ndarray, np.ndarray, Summary]:
     """Features as an array, labels as rows of the summary's tables, and the summary itself.
 
     Parameters

@@ -48,8 +48,8 @@ def sfda(features: Any, labels: Any, moments: ClassMoments | None = None) -> flo
     if not summary.n_active:
         return float(summary.priors @ summary.priors)
     within = within_covariance(summary)
-    intensity = float(np.exp(-5 * _largest_eigenvalue(within)))
     least = NOISE * summary.spread.variance.mean()
+    intensity = float(np.exp(-5 * _largest_eigenvalue(within, least)))
     model = discriminant(ridge(within, intensity, least), summary.deviations, summary.priors)
 
     confidence = np.empty(summary.n)
@@ -81,9 +81,10 @@ def sfda(features: Any, labels: Any, moments: ClassMoments | None = None) -> flo
     return float(total / summary.n)
 
 
-def _largest_eigenvalue(matrix: np.ndarray) -> float:
-    if len(matrix) == 1:
-        return float(matrix[0, 0])
+def _largest_eigenvalue(matrix: np.ndarray, least: float) -> float:
+    # Lanczos iterations need a matrix that is larger than a few rows and is not zero but for rounding.
+    if len(matrix) < 32 or np.trace(matrix) < least * len(matrix):
+        return float(np.linalg.eigvalsh(matrix)[-1])
     start = np.random.default_rng(0).normal(size=len(matrix))
     return float(eigsh(matrix, k=1, v0=start, return_eigenvectors=False)[0])
 

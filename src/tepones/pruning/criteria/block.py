@@ -21,9 +21,7 @@ BLOCK = 64
 DAMPING = 0.01
 
 
-def block(
-    backbone: Backbone, setting: Setting, size: int = BLOCK, damping: float = DAMPING
-) -> dict[str, torch.Tensor]:
+def block(backbone: Backbone, setting: Setting, size: int = BLOCK, damping: float = DAMPING) -> dict[str, torch.Tensor]:
     """θ_j² / [H_B⁻¹]_jj of each prunable weight, H_B from 512 training images.
 
     Parameters

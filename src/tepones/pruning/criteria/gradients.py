@@ -34,10 +34,7 @@ def mean_gradients(backbone: Backbone, setting: Setting) -> dict[str, torch.Tens
     weights = prunable(backbone)
     loss = functional.cross_entropy(backbone(to_input(images)), labels)
     found = torch.autograd.grad(loss, list(weights.values()))
-    return {
-        name: gradient * (weight != 0)
-        for (name, weight), gradient in zip(weights.items(), found, strict=True)
-    }
+    return {name: gradient * (weight != 0) for (name, weight), gradient in zip(weights.items(), found, strict=True)}
 
 
 def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str, torch.Tensor]]:
@@ -67,5 +64,6 @@ def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str,
 
     of_each = vmap(grad(loss), in_dims=(None, 0, 0))
     for batch, targets in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        found = of_each(weights, to_input(batch), targets)
+        with torch.no_grad():  # of the other parameters no gradient is wanted
+            found = of_each(weights, to_input(batch), targets)
         yield {name: (gradient * alive[name]).flatten(1) for name, gradient in found.items()}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
 from tepones.errors import UsageError
-from tepones.pruning.base import Setting, prune, choose_masks
-from tepones.pruning.masks import Masks, dense
+from tepones.pruning.base import Setting, choose_masks, prune
+from tepones.pruning.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class Config:
             raise UsageError(f"acdc: n_phases must be odd and positive, got {self.n_phases}")
 
 
-def acdc(
-    backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = Config()
-) -> Masks:
+DEFAULTS = Config()
+
+
+def acdc(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
     """Train the dense backbone in compressed and decompressed phases.
 
     Parameters
@@ -77,7 +78,5 @@ def acdc(
             backbone.train()
         return masks
 
-    train(
-        backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=alternate
-    )
+    train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=alternate)
     return masks

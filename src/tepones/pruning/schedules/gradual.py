@@ -14,7 +14,7 @@ from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
 from tepones.errors import UsageError
 from tepones.pruning import masks as pruning_masks
-from tepones.pruning.base import Setting, choose_masks, prune
+from tepones.pruning.base import Setting, choose_masks
 from tepones.pruning.masks import Masks
 
 
@@ -45,14 +45,15 @@ class Config:
             raise UsageError(f"gradual: n_prunings must be positive and until in (0, 1], got {self}")
 
 
+DEFAULTS = Config()
+
+
 def cubic(start: float, target: float, progress: float) -> float:
     """Sparsity after a fraction `progress` of the prunings, in [0, 1]: equation 1 of the paper."""
     return target + (start - target) * (1 - progress) ** 3
 
 
-def gradual(
-    backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = Config()
-) -> Masks:
+def gradual(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
     """Train a rung on while pruning it step by step to the sparsity of the next.
 
     Parameters
@@ -84,7 +85,5 @@ def gradual(
         backbone.train()
         return masks
 
-    train(
-        backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=prune_more
-    )
-    return masks if done == config.n_prunings else prune(backbone, masks, sparsity, setting)
+    train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=prune_more)
+    return masks

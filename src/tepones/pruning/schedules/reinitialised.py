@@ -4,11 +4,10 @@ Frankle and Carbin 2019 (arXiv 1803.03635) call it random reinitialisation: if t
 only its structure, this trains worse. Each rung starts from the lottery rung of its sparsity.
 """
 
-import torch
-
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.pruning.base import Setting, prune
+from tepones.errors import UsageError
+from tepones.pruning.base import Setting
 from tepones.pruning.masks import Masks, apply
 
 
@@ -22,21 +21,23 @@ def reinitialised(backbone: Backbone, masks: Masks, sparsity: float, setting: Se
     masks : Masks
         Its masks.
     sparsity : float
-        Its sparsity, in [0, 1).
+        Its sparsity; not looked at, because the masks have it.
     setting : Setting
-        The weights are drawn from its seed.
+        With the fresh state.
 
     Returns
     -------
     Masks
         Those of the ticket.
+
+    Raises
+    ------
+    UsageError
+        If the setting has no fresh state.
     """
-    masks = prune(backbone, masks, sparsity, setting)
-    with torch.random.fork_rng():
-        torch.manual_seed(setting.seed)
-        for module in backbone.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+    if setting.fresh is None:
+        raise UsageError("the reinitialised schedule needs the state of a newly drawn backbone")
+    backbone.load_state_dict(setting.fresh)
     apply(backbone, masks)
     train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks)
     return masks

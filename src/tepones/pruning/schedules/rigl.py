@@ -32,8 +32,8 @@ class Config:
     alpha : float
         Fraction dropped at first. The paper: 0.3.
     n_updates : int
-        Updates until T_end. The paper: every ΔT = 100 steps of tens of thousands; ours: 10 in all, because a
-        rung of ours takes tens to hundreds of steps.
+        Updates until T_end, where f is zero. The paper: every ΔT = 100 steps of tens of thousands; ours: 10 in all,
+        because a rung of ours takes tens to hundreds of steps.
     until : float
         T_end as a fraction of the steps. The paper: 25,000 of 32,000 steps on ImageNet; ours: 0.75.
 
@@ -52,9 +52,10 @@ class Config:
             raise UsageError(f"rigl: alpha must be in (0, 1), n_updates positive and until in (0, 1], got {self}")
 
 
-def rigl(
-    backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = Config()
-) -> Masks:
+DEFAULTS = Config()
+
+
+def rigl(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
     """Prune the dense backbone, then train it sparse while rewiring it.
 
     Parameters
@@ -78,9 +79,9 @@ def rigl(
 
     def update(step: int, n_steps: int) -> Masks | None:
         nonlocal masks, done
-        progress = step / (config.until * n_steps)
-        due = min(config.n_updates, int(config.n_updates * progress))
-        if due == done or progress >= 1:
+        progress = min(1.0, step / (config.until * n_steps))
+        due = int(config.n_updates * progress)
+        if due == done:
             return None
         done = due
         fraction = config.alpha / 2 * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,130 @@
+"""Every cell of the table of behaviour."""
+
+import numpy as np
+import pytest
+from scipy.special import digamma
+
+import tepones
+from tepones.errors import UsageError
+from tepones.scores import SCORES, behaviour
+
+FACTS = {"sparsity": 0.5, "nonzero_weights": 1e6, "source_accuracy": 0.7}
+TABLE = behaviour().set_index("score")
+CELLS = [(name, column) for name in TABLE.index for column in TABLE.columns]
+
+
+def data(n=400, d=20, c=4, seed=0):
+    """ReLU features of classes that overlap, on a scale where every dependence on scale shows."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % c
+    x = np.maximum(0.06 * rng.normal(size=(c, d))[y] + 0.1 * rng.normal(size=(n, d)) + 0.03, 0)
+    source = rng.dirichlet(np.ones(6), n)
+    return x, y, source
+
+
+def run(name, x, y, source):
+    table = tepones.score(x, y, [name], probabilities=source, facts=FACTS)
+    return table["value"].to_numpy(), table["null"].to_numpy()
+
+
+def changed(name, change):
+    x, y, source = data()
+    wide = {
+        "scaling": lambda: 10 * x,
+        "shifting": lambda: x + 1,
+        "duplicated columns": lambda: np.column_stack([x, x]),
+        "dead columns": lambda: np.column_stack([x, np.zeros_like(x[:, ::2]), np.full_like(x[:, ::2], 0.37)]),
+    }[change]()
+    return run(name, x, y, source)[0], run(name, wide, y, source)[0]
+
+
+EMPTY = {
+    "0": lambda pi, n: 0.0,
+    "Σ π_c²": lambda pi, n: pi @ pi,
+    "−½ mean log(2πe π_c)": lambda pi, n: -np.mean(np.log(2 * np.pi * np.e * pi)) / 2,
+    "−log C(C − 1)": lambda pi, n: -np.log(len(pi) * (len(pi) - 1)),
+    "−H(Y)": lambda pi, n: pi @ np.log(pi),
+    "chance": lambda pi, n: np.sum(n * pi * (n * pi - 1)) / (n * (n - 1)),
+    "largest class": lambda pi, n: pi.max(),
+    "Σ π_c (ψ(n_c) − ψ(k))/C": lambda pi, n: pi @ (digamma(n * pi) - digamma(3)) / len(pi),
+    "0, Σ π_c², ½ log Σ π_c² + log Σ √n_c": lambda pi, n: [
+        0.0,
+        pi @ pi,
+        np.log(pi @ pi) / 2 + np.log(np.sum(np.sqrt(n * pi))),
+    ],
+}
+
+
+def check(name, column, cell):
+    x, y, source = data()
+    if column == "one class":
+        assert cell == "refused"
+        with pytest.raises(UsageError, match="labels hold 1 class; expected at least two"):
+            run(name, x, np.zeros(len(x)), source)
+    elif column == "NaN":
+        assert cell == "refused"
+        x[17, 3] = np.nan
+        with pytest.raises(UsageError, match="row 17, column 3 is nan"):
+            run(name, x, y, source)
+    elif column == "no active feature":
+        y = np.repeat([0, 1, 2, 3], [160, 120, 80, 40])
+        alive, _ = run(name, x, y, source)
+        for constant in (0.0, 0.37):
+            value, null = run(name, np.full_like(x, constant), y, source)
+            if cell == "no part":
+                assert np.array_equal(value, alive)
+            elif cell == "any":
+                assert np.isfinite(value).all()
+            else:
+                np.testing.assert_allclose(value, EMPTY[cell](np.array([0.4, 0.3, 0.2, 0.1]), 400), atol=1e-12)
+                np.testing.assert_allclose(value, null, atol=1e-12) if SCORES.load(name).uses_labels else None
+    elif column == "N ≤ D":
+        x, y, source = data(n=40, d=60)
+        value, null = run(name, 10 * x, y, source)
+        assert np.isfinite(value).all()
+        if cell == "tells":
+            assert value[0] > null[0] + 1e-6 * abs(value[0])
+        elif cell == "reversed":
+            assert value[0] < null[0]
+        elif cell == "blind":
+            np.testing.assert_allclose(value, null, rtol=1e-6)
+        else:
+            assert cell == "no part" and (name in ("nce", "leep") or np.isnan(null).all())
+    else:
+        before, after = changed(name, column)
+        same = np.allclose(after, before, rtol=1e-6, atol=1e-9)
+        if cell in ("same", "no part"):
+            np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-9)
+        elif cell == "up":
+            assert not same and (after >= before).all()
+        elif cell == "down":
+            assert not same and (after <= before).all()
+        else:
+            assert cell == "changes" and not same
+
+
+def test_the_table_has_every_score_and_every_condition():
+    assert list(TABLE.index) == list(SCORES)
+    assert list(TABLE.columns) == [
+        "scaling",
+        "shifting",
+        "duplicated columns",
+        "dead columns",
+        "N ≤ D",
+        "one class",
+        "no active feature",
+        "NaN",
+    ]
+    assert TABLE.notna().all().all()
+
+
+@pytest.mark.parametrize(("name", "column"), CELLS, ids=lambda value: value.replace(" ", "_"))
+def test_cell(name, column):
+    check(name, column, TABLE.loc[name, column])
+
+
+@pytest.mark.parametrize("column", ["scaling", "duplicated columns", "dead columns", "N ≤ D", "no active feature"])
+def test_a_wrong_cell_would_fail(column):
+    wrong = {"scaling": "changes", "duplicated columns": "up", "dead columns": "down", "N ≤ D": "tells"}
+    with pytest.raises(AssertionError):
+        check("h_score", column, wrong.get(column, "−H(Y)"))

@@ -1,0 +1,145 @@
+"""The zoo: a ladder goes in and comes out; files and manifests that do not fit each other are refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from tepones import profiles, study, zoo
+from tepones.errors import TeponesError, UsageError
+from tepones.experiments import load_rung
+from tepones.profiles import TaskSize
+from tepones.records import Store
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return profiles.load("tiny").model_copy(
+        update={"source": TaskSize(task="operators", train_per_class=4, test_per_class=2), "sparsities": (0.5, 0.99)}
+    )
+
+
+@pytest.fixture(scope="module")
+def records(profile, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("records"))
+    for cell in (study.images(profile.source), *study.rungs(profile, profile.ladders[0])):
+        store.compute(cell)
+    return store
+
+
+@pytest.fixture(scope="module")
+def exported(profile, records, tmp_path_factory):
+    return zoo.export(profile, profile.ladders[0], records, tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture
+def ladder(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / exported.name)
+
+
+def _change(ladder, change):
+    path = ladder / zoo.MANIFEST
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
+
+
+def _refused(ladder, *parts, file="rung-01.safetensors", error=TeponesError):
+    with pytest.raises(error) as raised:
+        zoo.load(ladder, file)
+    message = str(raised.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_the_manifest_says_what_the_ladder_is(profile, exported):
+    about = zoo.manifest(exported)
+    assert about.architecture == profile.backbone
+    assert about.task == {"task": "operators", "train_per_class": 4, "test_per_class": 2}
+    assert (about.method, about.seed) == (profile.ladders[0].method, profile.ladders[0].seed)
+    assert "torch" in about.versions and about.config["fine_tuning"]["learning_rate"] == 0.05
+    assert [rung.sparsity for rung in about.rungs] == pytest.approx([0, 0.5, 0.99], abs=1e-4)
+    assert about.rungs[1].budget["flops"] > about.rungs[1].budget["nonzero_weights"] > 0
+
+
+def test_a_rung_comes_back_as_it_was_recorded_up_to_half_precision(profile, records, exported):
+    for rung, cell in zip(zoo.manifest(exported).rungs, study.rungs(profile, profile.ladders[0]), strict=True):
+        recorded, masks = load_rung(records, cell)
+        encoder = zoo.load(exported, rung.file)
+        assert encoder.name == f"{exported.name}/{rung.file.removesuffix('.safetensors')}"
+        assert encoder.facts == {"source_accuracy": rung.source_accuracy}
+        state = encoder.model.state_dict()
+        for name, tensor in recorded.state_dict().items():
+            expected = tensor.half().float() if name in masks or name == "classifier.weight" else tensor
+            assert torch.equal(state[name], expected), name
+
+
+def test_a_sparse_rung_is_a_small_fraction_of_the_dense_one(exported):
+    sizes = [(exported / rung.file).stat().st_size for rung in zoo.manifest(exported).rungs]
+    dense = zoo.manifest(exported).rungs[0].budget["bytes_dense"]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 0.05 * dense
+
+
+@pytest.mark.parametrize("position", [0, 20, 1000, -1])
+def test_a_changed_byte_is_refused(ladder, position):
+    path = ladder / "rung-01.safetensors"
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    _refused(ladder, str(path), "SHA-256", "manifest.json")
+
+
+def test_a_missing_file_is_refused(ladder):
+    (ladder / "rung-01.safetensors").unlink()
+    _refused(ladder, "rung-01.safetensors", "manifest expects it")
+
+
+def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
+    _refused(ladder, "rung-09.safetensors", "rung-01.safetensors", file="rung-09.safetensors", error=UsageError)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda about: about.pop("method"), "method"),
+        (lambda about: about.update(extra=1), "extra"),
+        (lambda about: about.update(format=2), "format"),
+        (lambda about: about.update(rungs=[]), "rungs"),
+        (lambda about: about["rungs"][0].update(sparsity=2), "rungs.0.sparsity"),
+        (lambda about: about["rungs"][0].update(sha256="no"), "rungs.0.sha256"),
+        (lambda about: about["rungs"][0].update(file="../../elsewhere.safetensors"), "rungs.0.file"),
+    ],
+)
+def test_a_manifest_with_a_wrong_field_is_refused(ladder, change, part):
+    _change(ladder, change)
+    _refused(ladder, "manifest.json", part, "expected the manifest of a ladder")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
+def test_a_damaged_manifest_is_refused(ladder, content):
+    (ladder / zoo.MANIFEST).write_text(content)
+    _refused(ladder, "manifest.json", "expected the manifest of a ladder")
+
+
+def test_a_manifest_that_does_not_fit_its_files_is_refused(ladder):
+    _change(ladder, lambda about: about.update(architecture="squeezenet1_1"))
+    _refused(ladder, "rung-01.safetensors", "no squeezenet1_1")
+    _change(ladder, lambda about: about.update(architecture="resnet1000"))
+    _refused(ladder, "unknown architecture 'resnet1000'")
+    _change(ladder, lambda about: about.update(architecture="small-resnet"))
+    _change(ladder, lambda about: about["rungs"][1].update(sparsity=0.6))
+    _refused(ladder, "rung-01.safetensors", "sparsity is 0.50", "says 0.6")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", safetensors.numpy.save({"w#values": np.ones(3)})])
+def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, content):
+    import hashlib
+
+    (ladder / "rung-01.safetensors").write_bytes(content)
+    _change(ladder, lambda about: about["rungs"][1].update(sha256=hashlib.sha256(content).hexdigest()))
+    _refused(ladder, "rung-01.safetensors", "no rung")
