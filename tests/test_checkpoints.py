@@ -42,7 +42,12 @@ def _refused(path, *parts, architecture=None, error=TeponesError):
 def test_our_own_file_comes_back_with_the_same_features(tmp_path, small, images):
     checkpoints.write(tmp_path / "mine.safetensors", small, "small-resnet")
     encoder = checkpoints.load(tmp_path / "mine.safetensors")
-    assert (encoder.name, encoder.architecture, encoder.n_features, encoder.n_classes) == ("mine", "small-resnet", 128, 7)
+    assert (encoder.name, encoder.architecture, encoder.n_features, encoder.n_classes) == (
+        "mine",
+        "small-resnet",
+        128,
+        7,
+    )
     features, probabilities = encoder(encoder.preparation(list(images[0])))
     np.testing.assert_allclose(features.numpy(), extract(small, images[0]), atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
@@ -52,7 +57,10 @@ def test_our_own_file_comes_back_with_the_same_features(tmp_path, small, images)
 @pytest.mark.parametrize("half", [False, True])
 def test_recognised_by_its_tensors_whatever_its_name(tmp_path, request, name, half):
     model = request.getfixturevalue(name)
-    state = {key: tensor.half() if half and tensor.is_floating_point() else tensor for key, tensor in model.state_dict().items()}
+    state = {
+        key: tensor.half() if half and tensor.is_floating_point() else tensor
+        for key, tensor in model.state_dict().items()
+    }
     save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "x.safetensors")
     encoder = checkpoints.load(tmp_path / "x.safetensors")
     assert encoder.architecture == {"small": "small-resnet", "squeezenet": "squeezenet1_1"}[name]
@@ -117,7 +125,9 @@ def test_another_architecture_is_refused_with_the_first_tensor_that_differs(tmp_
     checkpoints.write(path, small, "small-resnet")
     _refused(path, "no squeezenet1_1", "classifier.1.weight is missing", architecture="squeezenet1_1")
     checkpoints.write(path, squeezenet, "squeezenet1_1")
-    _refused(path, "no squeezenet1_0", "features.0.weight", "(64, 3, 3, 3)", "(96, 3, 7, 7)", architecture="squeezenet1_0")
+    _refused(
+        path, "no squeezenet1_0", "features.0.weight", "(64, 3, 3, 3)", "(96, 3, 7, 7)", architecture="squeezenet1_0"
+    )
     save_file({"weight": torch.zeros(3)}, path)
     _refused(path, "no architecture known here", "small-resnet")
     save_file({**small.state_dict(), "more": torch.zeros(3)}, path)
@@ -129,7 +139,7 @@ def test_wrong_use_names_what_was_expected(tmp_path, small):
     (tmp_path / "weights.pkl").write_bytes(b"")
     _refused(tmp_path / "weights.pkl", ".safetensors", error=UsageError)
     checkpoints.write(tmp_path / "x.safetensors", small, "small-resnet")
-    with pytest.raises(UsageError, match="unknown architecture 'resnet1000'.*small-resnet"):
+    with pytest.raises(UsageError, match=r"unknown architecture 'resnet1000'.*small-resnet"):
         checkpoints.load(tmp_path / "x.safetensors", "resnet1000")
 
 
@@ -196,5 +206,5 @@ def test_nothing_is_downloaded_unless_asked_and_a_failure_is_one_line(tmp_path, 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     assert not checkpoints.from_torchvision("squeezenet1_1").trained
-    with pytest.raises(TeponesError, match="squeezenet1_1.*cannot be fetched.*no network"):
+    with pytest.raises(TeponesError, match=r"squeezenet1_1.*cannot be fetched.*no network"):
         checkpoints.from_torchvision("squeezenet1_1", download=True)

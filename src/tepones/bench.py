@@ -33,7 +33,7 @@ class Size:
 SIZES = {
     "small": Size(2_000, 512, 10),
     "medium": Size(10_000, 512, 100),
-    "large": Size(50_000, 2_048, 100),
+    "large": Size(50_000, 2_048, 100, ("n_leep", "knn")),
 }
 
 #: Scores that together should take no more than 2.5 times the product in float64.
@@ -63,7 +63,7 @@ def synthetic(n: int, n_features: int, n_classes: int, seed: int = 0) -> dict[st
     labels = generator.integers(n_classes, size=n)
     centres, factors = (generator.normal(size=(rows, FACTORS)).astype(np.float32) for rows in (n_classes, n))
     factors += centres[labels]
-    mixing = generator.normal(size=(FACTORS, n_features + SOURCE_CLASSES)).astype(np.float32) / np.sqrt(FACTORS)
+    mixing = generator.normal(size=(FACTORS, n_features + SOURCE_CLASSES)).astype(np.float32) / FACTORS**0.5
     features = factors @ mixing[:, :n_features]
     features += 0.1 * generator.standard_normal(features.shape, np.float32)
     np.maximum(features, 0, out=features)

@@ -393,6 +393,68 @@ def information(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ).properties(width=WIDTH - 90, height=300)
 
 
+def weights(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """What one canonical direction adds to a score, one line for each score.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `rho`, `score`, `weight`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    frame = _tidy(frame, ["rho", "score", "weight"])
+    return (
+        alt.Chart(frame)
+        .mark_line()
+        .encode(
+            x=alt.X("rho:Q", title="ρ, share of a direction's variance that the classes explain"),
+            y=alt.Y("weight:Q", title="what it adds to the score"),
+            color=alt.Color("score:N", title="score").scale(domain=list(dict.fromkeys(frame["score"])), range=PALETTE),
+            tooltip=["score:N", alt.Tooltip("rho:Q", format=".2f"), alt.Tooltip("weight:Q", format=".3f")],
+        )
+        .properties(width=WIDTH - 90, height=260)
+    )
+
+
+def timing(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """Processor time of each task as a multiple of the product that is the floor, fastest on top.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `what`, `seconds`, `ratio`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    frame = _tidy(frame, ["what", "seconds", "ratio"])
+    base = alt.Chart(frame).encode(
+        y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("ratio", order="ascending")).axis(labelLimit=200),
+        tooltip=["what:N", alt.Tooltip("seconds:Q", format=".3~g"), alt.Tooltip("ratio:Q", format=".3~g")],
+    )
+    x = alt.X("ratio:Q", title="multiple of one XᵀX in float64 (log scale)").scale(type="log")
+    floor = alt.Chart().mark_rule(strokeDash=[5, 4], color="#333333").encode(x=alt.datum(1))
+    return alt.layer(
+        base.mark_point(filled=True, size=70).encode(x=x),
+        base.mark_text(align="left", dx=8, fontSize=11).encode(x=x, text=alt.Text("ratio:Q", format=".2~g")),
+        floor,
+    ).properties(width=WIDTH - 260, height=22 * len(frame))
+
+
 def _x(span: list[float]) -> alt.X:
     """Sparsity on an axis that gives each further factor of ten in size the same room."""
     ticks = [t for t in (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001) if t >= span[0]]

@@ -98,7 +98,9 @@ def rankers(frame: pd.DataFrame) -> alt.TopLevelMixin:
     mean = alt.Chart(means).mark_point(filled=True, size=130, opacity=1)
     return alt.layer(
         each.encode(x=x, y=y, color=colour, tooltip=[*told, "dataset:N"]),
-        mean.encode(x=x, y=y, color=colour, shape=alt.Shape("kind:N").scale(domain=names, range=SHAPES[:2]), tooltip=told),
+        mean.encode(
+            x=x, y=y, color=colour, shape=alt.Shape("kind:N").scale(domain=names, range=SHAPES[:2]), tooltip=told
+        ),
     ).properties(width=WIDTH - 230, height=30 * len(order))
 
 
@@ -123,10 +125,11 @@ def sparse_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
     frame = _tidy(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
+    labels = [f" {name} " for name in PROTOCOL_NAMES.values()]
     protocol = alt.param(
         name="protocol",
         value="linear",
-        bind=alt.binding_radio(options=list(PROTOCOL_NAMES), labels=list(PROTOCOL_NAMES.values()), name="Protocol: "),
+        bind=alt.binding_radio(options=list(PROTOCOL_NAMES), labels=labels, name="Protocol: "),
     )
     base = (
         alt.Chart(frame)
@@ -300,7 +303,9 @@ def tep_ones_curves(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMix
         y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
         told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
         behind = ours[ours["protocol"] == part["protocol"].iloc[0]]
-        base = alt.Chart(part, title=title).encode(x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told)
+        base = alt.Chart(part, title=title).encode(
+            x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told
+        )
         return alt.layer(
             alt.Chart(behind)
             .mark_line(clip=True, color="#bbbbbb", opacity=0.5)
@@ -337,7 +342,11 @@ def tep_ones_agreement(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevel
     frame = pd.concat([part.assign(source=name) for name, part in sources.items()], ignore_index=True)
     frame = _tidy(frame.dropna(subset=["weighted_tau"]), [*columns, "source"])
     means = frame.groupby(["source", "score"], sort=False)["weighted_tau"].mean().round(6).reset_index()
-    colour = alt.Color("source:N", title=None).scale(domain=list(sources), range=[PALETTE[1], PALETTE[0]]).legend(labelLimit=300)
+    colour = (
+        alt.Color("source:N", title=None)
+        .scale(domain=list(sources), range=[PALETTE[1], PALETTE[0]])
+        .legend(labelLimit=300)
+    )
     y = alt.Y("score:N", title=None, sort=list(dict.fromkeys(frame["score"])))
     offset = alt.YOffset("source:N", sort=list(sources))
     x = alt.X("weighted_tau:Q", title="weighted τ inside a ladder").scale(domain=[-1, 1])

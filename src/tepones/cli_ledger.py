@@ -44,6 +44,6 @@ def _lines(found: "pd.DataFrame") -> list[str]:
     ]
     table = [("claim", "profile", "verdict", "measured: mean [95 % interval], basis; or why not"), *rows]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
-    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in table]
+    lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]) for row in table]
     counts = [f"{int((found['verdict'] == verdict).sum())} {verdict}" for verdict in VERDICTS]
     return [*lines, "", f"{len(found)} rows: {', '.join(counts)}"]

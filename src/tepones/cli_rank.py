@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tepones.errors import UsageError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -100,7 +102,13 @@ def bench(size: str, scores: str | None, form: str) -> None:
 
 
 def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    """Names separated by commas; None if none were given at all."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--scores {text!r} names no score; expected names separated by commas")
+    return names
 
 
 def _text(table: "pd.DataFrame", form: str) -> str:

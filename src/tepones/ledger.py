@@ -190,12 +190,12 @@ def _published_ladders() -> pd.DataFrame:
     return both[["ladder", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
 
 
-def judge(claim: Claim | Untested, frame: pd.DataFrame, profile: str) -> dict[str, object]:
+def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     """Verdict on one claim.
 
     Parameters
     ----------
-    claim : Claim or Untested
+    claim : Claim
     frame : DataFrame
         What was measured on a profile (`measurements`).
     profile : str
@@ -206,8 +206,6 @@ def judge(claim: Claim | Untested, frame: pd.DataFrame, profile: str) -> dict[st
     dict
         A row with the columns `COLUMNS`.
     """
-    if isinstance(claim, Untested):
-        return _row(claim) | {"reason": claim.untested}
     row = _row(claim, profile)
     if profile not in claim.profiles:
         return row | {"reason": f"not meant for profile {profile}"}
@@ -289,11 +287,13 @@ def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
     def rows() -> Iterator[dict[str, object]]:
         for claim in found:
             if isinstance(claim, Untested):
-                yield judge(claim, pd.DataFrame(), "")
-                continue
-            for profile in claim.profiles:
-                frame = frames[profile]
-                yield _row(claim, profile) | {"reason": frame} if isinstance(frame, str) else judge(claim, frame, profile)
+                yield _row(claim) | {"reason": claim.untested}
+            for profile in _profiles(claim):
+                measured_there = frames[profile]
+                if isinstance(measured_there, str):
+                    yield _row(claim, profile) | {"reason": measured_there}
+                else:
+                    yield judge(claim, measured_there, profile)
 
     return _table(rows())
 
@@ -310,21 +310,22 @@ def _table(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
 
 
 def measured(row: Mapping[str, object]) -> str:
-    """Estimate and interval of a row of the ledger that was tested, in words."""
-    return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+    """Estimate and interval of a row of the ledger that was tested, without the unit."""
+    return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
 
 
 def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
     """What the ledger could test, as readers see it: one row for each claim and profile."""
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
     rows = [row for _, row in verdicts.iterrows()]
+    claimed = [f"{row['side']} {row['threshold']:g}".replace("-", "−") for row in rows]
     return pd.DataFrame(
         {
             "claim": _in_our_words(verdicts),
-            "source": _citations(verdicts),
-            "profile": verdicts["profile"],
-            "claimed": [f"{row['side']} {row['threshold']:g}" for row in rows],
-            "measured": [f"{measured(row)} {row['unit']}, {row['basis']}" for row in rows],
+            "claimed": claimed,
+            "measured": [
+                f"{_unbroken(measured(row))} {row['unit']}; {row['profile']}, {_unbroken(row['basis'])}" for row in rows
+            ],
             "verdict": "**" + verdicts["verdict"] + "**",
         }
     )
@@ -338,9 +339,7 @@ def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
         reasons = [f"{row['profile']}: {row['reason']}".removeprefix(": ") for _, row in group.iterrows()]
         rows.append(group.iloc[0].to_dict() | {"reason": "; ".join(reasons)})
     found = pd.DataFrame(rows, columns=verdicts.columns)
-    return pd.DataFrame(
-        {"claim": _in_our_words(found), "source": _citations(found), "why it is not tested": found["reason"]}
-    )
+    return pd.DataFrame({"claim": _in_our_words(found), "why it is not tested": found["reason"]})
 
 
 def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -348,21 +347,22 @@ def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
     return pd.DataFrame(
         {
-            "source": verdicts["source"].map(_author_and_year),
-            "claim": verdicts["claim"],
+            "claim": verdicts["claim"] + " (" + verdicts["source"].map(_author_and_year) + ")",
             "profile": verdicts["profile"],
-            "mean [95 % interval]": [f"{measured(row)} {row['unit']}" for _, row in verdicts.iterrows()],
-            "verdict": verdicts["verdict"],
+            "mean [95 % interval]": [f"{_unbroken(measured(row))} {row['unit']}" for _, row in verdicts.iterrows()],
+            "verdict": verdicts["verdict"].map(_unbroken),
         }
     )
 
 
 def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:
-    return "*" + verdicts["claim"] + "*. " + verdicts["words"]
+    sources = verdicts["source"].map(lambda key: f"({key})" if key == COMPANION else f"{{cite:p}}`{key}`")
+    return "*" + verdicts["claim"] + "* " + sources + ": " + verdicts["words"]
 
 
-def _citations(verdicts: pd.DataFrame) -> pd.Series:
-    return verdicts["source"].map(lambda key: key if key == COMPANION else f"{{cite:t}}`{key}`")
+def _unbroken(words: str) -> str:
+    """Words that no line of a narrow column parts."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _author_and_year(key: str) -> str:

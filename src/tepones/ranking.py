@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -18,6 +18,9 @@ from tepones.pruning import budget
 from tepones.runner import progress_bar
 from tepones.scores import SCORES, score
 from tepones.tasks.folder import Folder, open_folder
+
+if TYPE_CHECKING:
+    import altair
 
 #: Scores of a ranking unless others are named; the first one decides the order.
 DEFAULT_SCORES = ("gaussian", "h_score", "logme")
@@ -222,9 +225,10 @@ def read_features(path: str | Path) -> dict[str, np.ndarray]:
     """
     expected = "expected a .npz file with the arrays features, labels and, if known, probabilities"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if isinstance(stored, np.ndarray):
-                raise UsageError(f"{path}: a single array; {expected}")
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise UsageError(f"{path}: a single array; {expected}")
+        with stored:
             arrays = {name: stored[name] for name in ("features", "labels", "probabilities") if name in stored}
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; {expected}") from None
@@ -238,7 +242,7 @@ def read_features(path: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def chart(table: pd.DataFrame) -> alt.TopLevelMixin:
+def chart(table: pd.DataFrame) -> "altair.TopLevelMixin":
     """The deciding score of each backbone, best on top, with what shuffled labels get.
 
     Parameters
@@ -250,6 +254,8 @@ def chart(table: pd.DataFrame) -> alt.TopLevelMixin:
     -------
     altair chart
     """
+    import altair as alt
+
     name = _deciding(table)
     frame = table[["rank", "backbone", name, "null", "flags", "sparsity"]].rename(columns={name: "value"})
     base = alt.Chart(frame).encode(

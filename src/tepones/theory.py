@@ -102,6 +102,14 @@ def chain(means: list[float], per_class: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def family_weights() -> pd.DataFrame:
+    """What one canonical direction with squared correlation ρ adds to three scores: columns rho, score, weight."""
+    rho = np.linspace(0, 0.98, 50)
+    weights = {"h_score": rho, "wilks": -0.5 * np.log1p(-rho), "gaussian": -0.5 * np.log1p(-(rho**2))}
+    tables = [pd.DataFrame({"rho": rho, "score": score, "weight": weight}) for score, weight in weights.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
 def _log_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """log(above / below), 0 where `above` is so small that it adds nothing to an integral."""
     ratio = np.zeros(np.broadcast_shapes(above.shape, below.shape))

@@ -10,23 +10,23 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import safetensors.numpy
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from tepones import paths, study
+from tepones import paths
 from tepones.backbones import checkpoints
 from tepones.backbones.encoder import LAYERS, Encoder
-from tepones.backbones.features import accuracy
 from tepones.errors import TeponesError, choose
-from tepones.experiments import load_rung
-from tepones.profiles import Ladder, Profile
 from tepones.pruning.budget import budget, sparsity
 from tepones.pruning.encoding import decode, encode
 from tepones.records import Store, versions, write_atomically
+
+if TYPE_CHECKING:
+    from tepones.profiles import Ladder, Profile
 
 MANIFEST = "manifest.json"
 
@@ -155,7 +155,7 @@ def load(ladder: Path, file: str) -> Encoder:
     return encoder
 
 
-def export(profile: Profile, ladder: Ladder, records: Store, destination: Path) -> Path:
+def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Path) -> Path:
     """Write a ladder of a computed study.
 
     Parameters
@@ -178,6 +178,11 @@ def export(profile: Profile, ladder: Ladder, records: Store, destination: Path) 
     TeponesError
         If a record is missing.
     """
+    # Here, not above: reading the zoo needs no study, and importing it takes seconds.
+    from tepones import study
+    from tepones.backbones.features import accuracy
+    from tepones.experiments import load_rung
+
     target = destination / ladder.name.replace(" ", "-")
     images = records.require(study.images(profile.source)).tensors()
     rungs = []
@@ -217,8 +222,10 @@ def export(profile: Profile, ladder: Ladder, records: Store, destination: Path) 
     return target
 
 
-def export_profile(profile: Profile, destination: Path | None = None) -> list[Path]:
+def export_profile(profile: "Profile", destination: Path | None = None) -> list[Path]:
     """Write the first ladder of each method of a computed profile, into `data/zoo` by default."""
+    from tepones import study
+
     first: dict[str, Ladder] = {}
     for ladder in profile.ladders:
         first.setdefault(ladder.method, ladder)

@@ -7,14 +7,14 @@ from scipy import linalg, optimize, stats
 from sklearn.covariance import ledoit_wolf
 from statsmodels.multivariate.manova import MANOVA
 
-from tepones.errors import UsageError
+from tepones.errors import TeponesError, UsageError
 from tepones.scores.entropi import entropi
 from tepones.scores.gbc import gbc_diagonal, gbc_spherical
 from tepones.scores.h_score import h_score, shrunk_h_score, wilks
 from tepones.scores.intra_class import binary, gaussian, tep_ones
 from tepones.scores.logme import logme
 from tepones.scores.moments import ClassMoments
-from tepones.scores.summary import oracle_approximating
+from tepones.scores.summary import cholesky, oracle_approximating
 
 
 def moments(features, labels):
@@ -125,7 +125,7 @@ def test_two_balanced_collapsed_classes_are_where_ledoit_wolfs_intensity_is_zero
 
 @pytest.mark.parametrize(("d", "n"), [(2, 50), (10, 8), (10, 1000), (40, 30)])
 def test_the_oracle_approximating_intensity_is_the_limit_of_its_recursion(d, n):
-    # Chen et al. (2010), equations 21 and 22: shrink, estimate the oracle's intensity from the result, repeat.
+    # As Chen et al. (2010) derive it: shrink, estimate the oracle's intensity from the result, repeat.
     x = np.random.default_rng(0).normal(size=(n, d)) * np.arange(1, d + 1)
     s = x.T @ x / n
     target, intensity = np.trace(s) / d * np.eye(d), 0.5
@@ -257,3 +257,8 @@ def test_entropi_is_the_mean_entropy_of_on():
     x, y = uneven(n=100)
     expected = np.mean([stats.entropy([p, 1 - p], base=2) for p in (x > 0).mean(0)])
     assert entropi(moments(x, y)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_is_not_positive_definite_fails_in_one_line():
+    with pytest.raises(TeponesError, match="a covariance of 2 features is not positive definite"):
+        cholesky(np.asfortranarray([[1.0, 2], [2, 1]]))

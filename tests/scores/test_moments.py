@@ -149,6 +149,18 @@ def test_a_class_of_one_row_and_one_that_comes_late():
     assert_same(moments, ClassMoments().update(x, y))
 
 
+def test_a_refused_block_leaves_no_class_behind(monkeypatch):
+    x, y = labelled(n=40, c=2)
+    moments = ClassMoments().update(x, y)
+    bad = x.copy()
+    bad[30, 0] = np.nan
+    monkeypatch.setattr(policy, "BLOCK", 10 * x.shape[1])
+    with pytest.raises(UsageError, match="row 70, column 0"):
+        moments.update(bad, np.repeat([0, 1, 2, 3], 10))
+    assert moments.classes == [0, 1, 2] and moments.n == 70
+    assert_same(moments, ClassMoments().update(x, y).update(x[:30], np.repeat([0, 1, 2], 10)))
+
+
 def test_numpy_scalars_and_tensors_are_the_classes_they_hold():
     x, _ = labelled(n=4, d=2)
     labels = [3, np.int64(3), torch.tensor(5), 5.0]
@@ -176,10 +188,8 @@ def test_the_products_on_a_device_are_those_on_the_host():
     x, y = uneven(n=100)
     on_host = ClassMoments().update(x, y)
     on_device = ClassMoments()
-    codes = on_device._codes(y, len(y))
     on_device._allocate(moments_module._mean(torch.as_tensor(x)))
-    on_device._fit_to_classes()
-    moments_module._add_on_device(on_device, torch.as_tensor(x), codes)
+    moments_module._add_on_device(on_device, torch.as_tensor(x), on_device._index([0, 1, 2, 3, 4])[y])
     on_device.n = len(x)
     assert_same(on_device, on_host)
     np.testing.assert_allclose(on_device.cubic, on_host.cubic, rtol=1e-9, atol=1e-9 * abs(on_host.cubic).max())
@@ -225,7 +235,7 @@ class Bomb:
         raise AssertionError("unpickled")
 
 
-@pytest.mark.parametrize("content", ["truncated", "pickle", "text", "other"])
+@pytest.mark.parametrize("content", ["truncated", "pickle", "text", "other", "shapes"])
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "moments.npz"
     ClassMoments().update(*labelled()).save(path)
@@ -235,6 +245,10 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, content):
         path.write_bytes(pickle.dumps({"classes": [1]}))
     elif content == "text":
         path.write_text("no moments")
+    elif content == "shapes":
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        np.savez(path, **arrays | {"sums": arrays["sums"][:, 1:]})
     else:
         np.savez(path, other=np.zeros(3))
     with pytest.raises(UsageError, match="no class moments") as caught:

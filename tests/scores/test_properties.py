@@ -108,8 +108,8 @@ def test_neither_the_order_of_rows_nor_the_names_of_classes_matter(case, seed):
     names = np.array(["sun", "moon", "earth", "mars", "io"])
     before = values(features, labels, source, ORDERLESS, null=False)
     after = values(features[order], names[labels[order]], source[order], ORDERLESS, null=False)
-    # k-NN may break a tie of rounded distances otherwise; LogME's and PARC's eigenvectors round.
-    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-7)
+    other = ~np.isclose(after, before, rtol=1e-5, atol=1e-5)
+    assert not other.any(), (before[other], after[other])
 
 
 @settings(max_examples=25, deadline=None)
@@ -130,7 +130,8 @@ def test_more_dead_columns_never_score_better(case, n_dead):
     dead = np.tile([0.0, 0.37, -5, 1e4], n_dead)[:n_dead]
     wider = np.column_stack([features, np.tile(dead, (len(features), 1)).astype(features.dtype)])
     before, after = values(features, labels, source, null=False), values(wider, labels, source, null=False)
-    assert (after <= before + 1e-7 * (1 + before.abs())).all()
+    better = after > before + 1e-7 * (1 + before.abs())
+    assert not better.any(), (before[better], after[better])
 
 
 @settings(max_examples=25, deadline=None)

@@ -35,8 +35,7 @@ def squared_correlations(moments: ClassMoments) -> np.ndarray:
 def h_score(moments: ClassMoments) -> float:
     """H-score tr(Σ_T⁺ Σ_B), which is Pillai's trace Σ_k ρ_k of one-way MANOVA.
 
-    Bao et al. (2019), "An information-theoretic approach to transferability in task transfer learning",
-    definition 2.
+    Bao et al. (2019), "An information-theoretic approach to transferability in task transfer learning", ICIP.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ def _most(n_classes: int) -> float:
 H_SCORE = Score(
     h_score,
     title="H-score",
-    source="Bao et al. 2019, definition 2; Pillai's trace",
+    source="Bao et al. 2019 (ICIP); Pillai's trace",
     range="[0, C − 1]",
     units="none",
     cost="N·D² pass, then d³/3",

@@ -59,7 +59,7 @@ def leep(probabilities: Any, labels: Any) -> float:
     """Mean log probability of the labels under the expected empirical predictor Σ_z P(y | z) θ_z(x).
 
     Nguyen et al. (2020), "LEEP: a new measure to evaluate transferability of learned representations",
-    arXiv 2002.12462, equations 1–2, with P(y, z) the mean of θ_z(x) over rows of class y. Source classes without
+    arXiv 2002.12462, with P(y, z) the mean of θ_z(x) over rows of class y. Source classes without
     mass contribute nothing.
 
     Parameters

@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsymv, dsyr, dsyr2, dsyrk
 from scipy.sparse import csr_array
 
 from tepones.errors import UsageError
@@ -71,7 +71,7 @@ class ClassMoments:
 
     @property
     def summary(self) -> Summary:
-        """The moments about the mean, of active features only; made anew after each update.
+        """The moments about the mean, of active features only; valid until the next update.
 
         Raises
         ------
@@ -110,18 +110,20 @@ class ClassMoments:
         n_rows, n_features = features.shape
         if self.n and n_features != self.n_features:
             raise UsageError(f"features have {n_features} columns; expected {self.n_features}, as before")
-        codes = self._codes(labels, n_rows)
+        codes, classes = policy.encode(labels, n_rows)
         size = policy.rows_per_block(n_features)
         for start in range(0, n_rows, size):
             block = features[start : start + size]
             policy.check_finite(block, self.n)
             if not self.n:
                 self._allocate(_mean(block))
-            self._fit_to_classes()
+            # Classes are entered with their first row, so that a refused block leaves no empty class behind.
+            present, own = np.unique(codes[start : start + size], return_inverse=True)
+            own = self._index([classes[code] for code in present])[own]
             self._own_gram()
-            add = _add_on_device if on_device else _add
-            add(self, block, codes[start : start + size])
+            (_add_on_device if on_device else _add)(self, block, own)
             self.n += len(block)
+            self._summary = None
         return self
 
     def merge(self, other: "ClassMoments") -> Self:
@@ -149,13 +151,13 @@ class ClassMoments:
         if other.n_features != len(self.shift):
             raise UsageError(f"moments of {other.n_features} features; expected {len(self.shift)}")
         index = self._index(other.classes)
-        self._fit_to_classes()
         self._own_gram()
         moved = _about(other, self.shift)
         for name in PER_CLASS:
             getattr(self, name)[index] += moved[name]
-        for name in ("gram", "cubic", "quartic"):
-            setattr(self, name, getattr(self, name) + moved[name])
+        self.gram += moved["gram"]
+        self.cubic += moved["cubic"]
+        self.quartic += moved["quartic"]
         self.n += other.n
         self._summary = None
         return self
@@ -180,8 +182,8 @@ class ClassMoments:
         new = ClassMoments()
         new._allocate(self.shift, self.gram)
         new.cubic, new.quartic = self.cubic.copy(), self.quartic
-        codes = new._codes(labels, self.n)
-        new._fit_to_classes()
+        codes, classes = policy.encode(labels, self.n)
+        codes = new._index(classes)[codes]
         size = policy.rows_per_block(self.n_features)
         for start in range(0, self.n, size):
             block = features[start : start + size]
@@ -206,6 +208,9 @@ class ClassMoments:
             if label not in row_of:
                 raise UsageError(f"class {label!r} is not among the moments' classes")
         return np.array([row_of[label] for label in classes], np.int64)[codes]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_summary": None}
 
     def save(self, path: str | PathLike) -> None:
         """Write a `.npz` file that holds no pickle.
@@ -236,9 +241,12 @@ class ClassMoments:
             with np.load(path, allow_pickle=False) as stored:
                 moments.classes = json.loads(str(stored["classes"]))
                 if moments.classes:
+                    moments._allocate(stored["shift"])
+                    tables = (len(moments.classes), len(moments.shift))
                     for name in PER_CLASS + LABEL_FREE:
-                        setattr(moments, name, stored[name])
-                    moments.gram = np.asfortranarray(moments.gram)
+                        like = np.asarray(getattr(moments, name))
+                        shape = (tables[0], *like.shape[1:]) if name in PER_CLASS else like.shape
+                        setattr(moments, name, stored[name].astype(like.dtype, order="F").reshape(shape))
                     moments.quartic = float(moments.quartic)
                     moments.n = int(moments.counts.sum())
         except FileNotFoundError:
@@ -257,23 +265,17 @@ class ClassMoments:
         self.sums, self.squares = np.zeros((2, 0, n_features))
         self.on = np.zeros((0, n_features), np.int64)
 
-    def _codes(self, labels: Any, n_rows: int) -> np.ndarray:
-        codes, classes = policy.encode(labels, n_rows)
-        return self._index(classes)[codes]
-
     def _index(self, classes: Sequence[Hashable]) -> np.ndarray:
+        """Rows of classes in the per-class tables, which grow by those that are new."""
         known = {label: row for row, label in enumerate(self.classes)}
         index = np.array([known.setdefault(label, len(known)) for label in classes], np.int64)
-        self.classes = list(known)
-        return index
-
-    def _fit_to_classes(self) -> None:
-        missing = len(self.classes) - len(self.counts)
+        missing = len(known) - len(self.classes)
         for name in PER_CLASS if missing else ():
             table = getattr(self, name)
             empty = np.zeros((missing, *table.shape[1:]), table.dtype)
             setattr(self, name, np.concatenate([table, empty]))
-        self._summary = None
+        self.classes = list(known)
+        return index
 
     def _own_gram(self) -> None:
         if self._shares_gram:
@@ -334,22 +336,24 @@ def _add_on_device(moments: ClassMoments, block: Any, codes: np.ndarray) -> None
 
 
 def _about(moments: ClassMoments, shift: np.ndarray) -> dict[str, Any]:
-    """The statistics of `moments` about another shift: y becomes y − t, multiplied out."""
+    """Return the statistics of `moments` about another shift: y becomes y − t, multiplied out."""
     t = shift - moments.shift
-    n, counts, sums, total = moments.n, moments.counts[:, None], moments.sums, moments.sums.sum(0)
-    gram, trace, t2 = moments.gram, np.trace(moments.gram), t @ t
-    gram_t = np.tril(gram) @ t + t @ np.tril(gram, -1)
+    n, sums, total = float(moments.n), moments.sums, moments.sums.sum(0)
+    counts, trace, t2, t_total = moments.counts[:, None], np.trace(moments.gram), t @ t, t @ total
+    gram_t = dsymv(1.0, moments.gram, t, lower=1)
+    gram = dsyr2(-1.0, t, total, lower=1, a=moments.gram)
+    gram = dsyr(n, t, lower=1, a=gram, overwrite_a=1)
     return {
         "counts": moments.counts,
         "on": moments.on,
         "sums": sums - counts * t,
         "squares": moments.squares - 2 * t * sums + counts * t**2,
-        "gram": gram - np.outer(t, total) - np.outer(total, t) + n * np.outer(t, t),
-        "cubic": moments.cubic - 2 * gram_t + t2 * total - t * (trace - 2 * t @ total + n * t2),
+        "gram": gram,
+        "cubic": moments.cubic - 2 * gram_t + t2 * total - t * (trace - 2 * t_total + n * t2),
         "quartic": moments.quartic
         - 4 * t @ moments.cubic
         + 4 * t @ gram_t
         + 2 * t2 * trace
-        - 4 * t2 * (t @ total)
+        - 4 * t2 * t_total
         + n * t2**2,
     }

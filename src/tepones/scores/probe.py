@@ -11,6 +11,8 @@ from tepones.scores.rows import blocks, prepare
 
 #: Penalties, as fractions of N times the variance of a standardised feature.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+#: Predictions that are closer than this are tied; tied classes count alike.
+TIE = 1e-9
 
 
 def probe(features: Any, labels: Any, moments: ClassMoments | None = None) -> float:
@@ -52,7 +54,9 @@ def probe(features: Any, labels: Any, moments: ClassMoments | None = None) -> fl
             leverage = 1 / n + rows**2 @ weights
             left_out = (truth - predicted) / (1 - leverage)[:, None]
             errors[i] += np.sum(left_out**2)
-            right[i] += np.sum(np.argmax(truth - left_out, axis=1) == codes[where])
+            guesses = truth - left_out
+            tied = guesses >= guesses.max(1, keepdims=True) - TIE
+            right[i] += np.sum(truth * tied / tied.sum(1, keepdims=True))
     return float(right[np.argmin(errors)] / n)
 
 

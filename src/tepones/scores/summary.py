@@ -8,6 +8,7 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf
 
+from tepones.errors import TeponesError
 from tepones.scores.policy import DEAD
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Spread:
     def ledoit_wolf(self, covariance: np.ndarray) -> float:
         """Intensity of shrinking this object's covariance towards a multiple of the identity, in [0, 1].
 
-        Ledoit and Wolf (2004), "A well-conditioned estimator for large-dimensional covariance matrices",
-        equations 9–15: the error of the covariance, from Σ‖x − μ‖⁴, over its distance from the identity.
+        Ledoit and Wolf (2004), "A well-conditioned estimator for large-dimensional covariance matrices": the error
+        of the covariance, from Σ‖x − μ‖⁴, over its distance from the identity.
         """
         t, t2 = self._offset, self._offset @ self._offset
         trace, squared = self.variance.sum(), squared_norm(covariance)
@@ -167,7 +168,9 @@ def oracle_approximating(covariance: np.ndarray, n: int) -> float:
 
 def cholesky(matrix: np.ndarray) -> np.ndarray:
     """Lower factor of a positive definite column-major matrix, in its memory."""
-    factor, _ = dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+    factor, failed = dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
+    if failed:
+        raise TeponesError(f"a covariance of {len(matrix)} features is not positive definite, but for rounding")
     return factor
 
 

@@ -43,18 +43,16 @@ def transrate(features: Any, labels: Any, moments: ClassMoments | None = None) -
     if not summary.n_active:
         return 0.0
     rate = _rate(summary.spread.covariance())
+    size = policy.rows_per_block(summary.spread.n_features)
     for rows in by_class(codes):
-        size = policy.rows_per_block(summary.spread.n_features)
-        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        short = len(rows) < summary.n_active
-        if short:
+        if len(rows) < summary.n_active:
             # The same determinant from the smaller side: I + Z Zᵀ/(n ε).
             gram = dsyrk(1.0, centred(features[rows], summary.spread).T, trans=1, lower=1)
         else:
             gram = np.zeros((summary.n_active,) * 2, order="F")
-            for part in parts:
-                z = centred(features[part], summary.spread)
-                gram = dsyrk(1.0, z.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
+            for start in range(0, len(rows), size):
+                part = centred(features[rows[start : start + size]], summary.spread)
+                gram = dsyrk(1.0, part.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
         gram /= len(rows)
         rate -= len(rows) / summary.n * _rate(gram)
     return float(rate)

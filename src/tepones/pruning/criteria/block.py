@@ -45,11 +45,15 @@ def block(backbone: Backbone, setting: Setting, size: int = BLOCK, damping: floa
     and size² to invert them; memory of size floats for each weight.
     """
     weights = {name: weight.detach() for name, weight in prunable(backbone).items()}
-    fisher = {name: torch.zeros(-(-weight.numel() // size), size, size) for name, weight in weights.items()}
+    sizes = {name: min(size, weight.numel()) for name, weight in weights.items()}
+    fisher = {
+        name: torch.zeros(-(-weight.numel() // sizes[name]), sizes[name], sizes[name])
+        for name, weight in weights.items()
+    }
     n_images = 0
     for batch in sample_gradients(backbone, setting):
         for name, gradients in batch.items():
-            blocks = _blocks(gradients, size).transpose(0, 1)  # (blocks, images, size)
+            blocks = _blocks(gradients, sizes[name]).transpose(0, 1)  # (blocks, images, size)
             fisher[name].baddbmm_(blocks.mT, blocks)
         n_images += len(gradients)
     n_alive = sum(int(weight.count_nonzero()) for weight in weights.values())

@@ -1,0 +1,54 @@
+"""The registered scores as tables for readers."""
+
+import pandas as pd
+
+from tepones import paths
+from tepones.errors import TeponesError
+from tepones.scores import SCORES
+
+HEADINGS = {
+    "scaling": "× 10",
+    "shifting": "+ 1",
+    "duplicates": "columns twice",
+    "dead": "dead columns",
+    "few_rows": "N ≤ D",
+    "empty": "nothing active",
+}
+
+
+def definitions() -> pd.DataFrame:
+    """One row for each score: its name, what it is, what it needs, range, units and cost."""
+    entries = {name: SCORES.load(name) for name in SCORES}
+    return pd.DataFrame(
+        {
+            "score": [f"`{name}`" for name in entries],
+            "title": [entry.title for entry in entries.values()],
+            "needs": [entry.needs for entry in entries.values()],
+            "range": [entry.range for entry in entries.values()],
+            "units": [entry.units for entry in entries.values()],
+            "cost": [entry.cost for entry in entries.values()],
+        }
+    )
+
+
+def behaviour() -> pd.DataFrame:
+    """One row for each score: what it does with degenerate features, as its tests verify."""
+    rows = []
+    for name in SCORES:
+        found = SCORES.load(name).behaviour
+        rows.append({"score": f"`{name}`", **{heading: getattr(found, key) for key, heading in HEADINGS.items()}})
+    return pd.DataFrame(rows)
+
+
+def timing(size: str) -> pd.DataFrame:
+    """Recorded times of one size, as `tepones.bench.bench` returned them.
+
+    Raises
+    ------
+    TeponesError
+        If there is no record of this size.
+    """
+    path = paths.data() / "records" / "bench" / f"scores-{size}.csv"
+    if not path.is_file():
+        raise TeponesError(f"no times of size {size!r}: {path} is missing; tepones bench --size {size} makes them")
+    return pd.read_csv(path)

@@ -1,0 +1,109 @@
+"""Every statistic by hand on small tables."""
+
+import pandas as pd
+import pytest
+
+from tepones import statistics
+from tepones.statistics import STATISTICS, NotTestable
+
+
+def rungs(accuracies, method="m", ladder="m 0", target="t", sparsities=(0.0, 0.5, 0.9), **more):
+    """One ladder on one target."""
+    about = {"ladder": ladder, "method": method, "seed": 0, "target": target} | more
+    return pd.DataFrame(
+        [
+            about | {"rung": rung, "sparsity": sparsity, "accuracy": accuracy, "source_accuracy": 0.9 - 0.1 * rung}
+            for rung, (sparsity, accuracy) in enumerate(zip(sparsities, accuracies, strict=True))
+        ]
+    )
+
+
+def table(*parts):
+    return pd.concat(parts, ignore_index=True)
+
+
+def values(found):
+    return {(row.ladder, row.target): pytest.approx(row.value) for row in found.itertuples()}
+
+
+def test_every_registered_statistic_exists():
+    for name in STATISTICS:
+        assert callable(STATISTICS.load(name))
+    assert set(statistics.BOUNDS) <= set(STATISTICS)
+
+
+def test_gain_is_taken_at_the_rung_that_other_ladders_choose():
+    frame = table(rungs([0.5, 0.6, 0.4], ladder="a"), rungs([0.5, 0.4, 0.7], ladder="b"))
+    assert values(statistics.gain_over_dense(frame)) == {("a", "t"): -10, ("b", "t"): -10}
+
+
+def test_gain_at_a_common_level_is_taken_at_the_rung_that_other_targets_choose():
+    frame = table(
+        rungs([0.5, 0.6, 0.4], target="x"), rungs([0.5, 0.58, 0.52], target="y"), rungs([0.5, 0.49, 0.53], target="z")
+    )
+    found = statistics.gain_at_a_common_level(frame)
+    assert values(found) == {("m 0", "x"): 10, ("m 0", "y"): 8, ("m 0", "z"): -1}
+    assert statistics.gain_at_a_common_level(rungs([0.5, 0.6, 0.4])).empty
+
+
+def test_gain_of_a_chosen_backbone_may_change_the_method():
+    frame = table(
+        rungs([0.5, 0.6, 0.4], ladder="a", target="x"),
+        rungs([0.5, 0.55, 0.4], ladder="a", target="y"),
+        rungs([0.5, 0.5, 0.52], ladder="b", target="x"),
+        rungs([0.5, 0.5, 0.58], ladder="b", target="y"),
+    ).assign(architecture="net")
+    assert values(statistics.gain_of_a_chosen_backbone(frame)) == {("net", "x"): 2, ("net", "y"): 5}
+
+
+def test_change_from_dense_is_the_mean_over_a_range_that_includes_its_ends():
+    frame = rungs([0.5, 0.6, 0.3])
+    assert values(statistics.change_from_dense(frame, 0.5, 0.9)) == {("m 0", "t"): -5}
+    assert values(statistics.change_from_dense(frame, 0.9004, 1)) == {("m 0", "t"): -20}
+    with pytest.raises(NotTestable, match=r"no rung between 0\.00% and 40\.00% sparsity"):
+        statistics.change_from_dense(frame, 0, 0.4)
+
+
+def test_change_of_source_accuracy_counts_a_ladder_once():
+    frame = table(rungs([0.5, 0.6, 0.3], target="x"), rungs([0.5, 0.6, 0.3], target="y"))
+    found = statistics.change_of_source_accuracy(frame, 0.5, 0.9)
+    assert values(found) == {("m 0", "source task"): -15}
+
+
+def test_frozen_above_full_compares_shares_of_levels():
+    frame = table(
+        rungs([0.5, 0.6, 0.7], ladder="net m linear", protocol="linear"),
+        rungs([0.5, 0.6, 0.4], ladder="net m full", protocol="full"),
+    ).assign(architecture="net")
+    assert values(statistics.frozen_above_full(frame)) == {("net m", "t"): 0.5}
+
+
+def test_scores_are_compared_inside_ladders():
+    frame = rungs([0.5, 0.6, 0.7])
+    frame = table(
+        *(frame.assign(score=name, value=sign * frame["accuracy"]) for name, sign in (("good", 1), ("bad", -1))),
+        frame.assign(score="silent", value=1.0),
+    )
+    assert values(statistics.score_agreement(frame, "good")) == {("m 0", "t"): 1}
+    assert values(statistics.score_agreement(frame, "silent")) == {("m 0", "t"): 0}
+    assert values(statistics.agreement_above_control(frame, "good", "bad")) == {("m 0", "t"): 2}
+    assert values(statistics.regret(frame, "bad")) == {("m 0", "t"): 20}
+    with pytest.raises(NotTestable, match="no score better"):
+        statistics.agreement_above_control(frame, "good", "better")
+
+
+def test_advantage_of_a_method_matches_rungs():
+    frame = table(
+        rungs([0.5, 0.6, 0.4], "a", "a 0"), rungs([0.5, 0.3, 0.2], "b", "b 0"), rungs([0.5, 0.5, 0.2], "b", "b 1")
+    )
+    assert values(statistics.advantage_of_method(frame, "a", "b")) == {("a 0", "t"): 20}
+    assert values(statistics.advantage_of_method(frame, "b", "a", above=0.8)) == {("b 0", "t"): -20, ("b 1", "t"): -20}
+    with pytest.raises(NotTestable, match="no ladder of c"):
+        statistics.advantage_of_method(frame, "a", "c")
+
+
+def test_distance_between_methods_has_no_direction():
+    frame = table(rungs([0.5, 0.6, 0.4], "a", "a 0"), rungs([0.5, 0.5, 0.3], "b", "b 0"))
+    assert values(statistics.distance_between_methods(frame, 0.5, 0.9)) == {("a 0", "t"): 10, ("b 0", "t"): 10}
+    with pytest.raises(NotTestable, match="second method"):
+        statistics.distance_between_methods(frame[frame["method"] == "a"], 0.5, 0.9)
