@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tepones._torchvision import torchvision
-from tepones.backbones import checkpoints
+from tepones.backbones import BACKBONES, checkpoints
 from tepones.backbones.encoder import Encoder
 from tepones.backbones.features import extract
 from tepones.errors import TeponesError, UsageError
@@ -66,6 +66,17 @@ def test_recognised_by_its_tensors_whatever_its_name(tmp_path, request, name, ha
     assert encoder.architecture == {"small": "small-resnet", "squeezenet": "squeezenet1_1"}[name]
     for key, tensor in encoder.model.state_dict().items():
         assert torch.equal(tensor, state[key].to(tensor.dtype))
+
+
+@pytest.mark.parametrize("name", [*BACKBONES, "torchvision:resnet18"])
+def test_every_backbone_of_the_study_comes_back(tmp_path, images, name):
+    checkpoints.write(tmp_path / "x.safetensors", checkpoints.build(name, 3), name)
+    encoder = checkpoints.load(tmp_path / "x.safetensors")
+    assert encoder.architecture == name
+    features, probabilities = encoder(encoder.preparation(list(images[0][:2])))
+    with torch.inference_mode():
+        torch.testing.assert_close(features, encoder.model.encoder(encoder.preparation(list(images[0][:2]))))
+    assert probabilities.shape == (2, 3)
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model"])

@@ -187,6 +187,23 @@ def test_the_whole_ledger_has_a_row_for_each_claim_and_profile(checkout):
     assert not verdicts["reason"].str.contains(str(checkout)).any()
 
 
+def test_a_planned_profile_is_judged_once_its_records_exist(checkout):
+    records = checkout / "data" / "records" / "natural"
+    records.mkdir(parents=True)
+    about = ["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]
+    frame = study(hump=3)
+    frame[about].drop_duplicates().to_csv(records / "rungs.csv", index=False)
+    frame[["ladder", "rung", "target", "accuracy"]].drop_duplicates().to_csv(records / "transfer.csv", index=False)
+    scores = frame[frame["score"] == "gaussian"][["ladder", "rung", "target", "score", "value"]]
+    scores.to_csv(records / "scores.csv", index=False)
+    profiles = checkout / "data" / "profiles"
+    (profiles / "natural.yaml").write_text((profiles / "tiny.yaml").read_text())
+    verdicts = ledger.everywhere().set_index(["profile", "claim"])["verdict"]
+    assert verdicts["natural", "ranks without fine-tuning"] == "supported"
+    assert verdicts["natural", "diagonal below block"] == "not tested"
+    assert "natural" in set(ledger.at_a_glance(ledger.everywhere())["profile"])
+
+
 def test_tables_for_readers_hold_every_claim_once(checkout):
     verdicts = ledger.everywhere({"embedded": "live"})
     tested, untested, glance = ledger.tested(verdicts), ledger.untested(verdicts), ledger.at_a_glance(verdicts)

@@ -15,9 +15,7 @@ FOLDER = paths.data() / "published"
 @pytest.mark.parametrize("name", published.TABLES)
 def test_every_table_loads(name):
     table = published.load(name)
-    assert len(table) == len(published.TABLES[name].rows) and list(table) == list(
-        published.TABLES[name].columns
-    )
+    assert len(table) == len(published.TABLES[name].rows) and list(table) == list(published.TABLES[name].columns)
 
 
 def test_an_unknown_table_is_refused():
@@ -323,10 +321,7 @@ def test_a_damaged_table_is_refused_with_file_row_and_column(tmp_path, change, w
 def test_a_row_that_the_source_does_not_have_is_refused(tmp_path):
     extra = "resnet50,linear,SUN,M-FAC,0.8,5,60.4100,0.0292,0.2760,-0.00692"
     message = damaged(tmp_path, SPARSE, lambda lines: [*lines, extra])
-    assert (
-        "row 722, column nominal_sparsity: the source has no cell resnet50, linear, SUN, M-FAC, 0.8"
-        in message
-    )
+    assert "row 722, column nominal_sparsity: the source has no cell resnet50, linear, SUN, M-FAC, 0.8" in message
 
 
 def test_a_missing_cell_of_a_wide_table_is_refused(tmp_path):

@@ -72,9 +72,7 @@ def _lose_tensors(path):
     path.with_suffix(".safetensors").unlink()
 
 
-@pytest.mark.parametrize(
-    "damage", [_damage_text, _truncate, _empty, _not_a_record, _damage_tensors, _lose_tensors]
-)
+@pytest.mark.parametrize("damage", [_damage_text, _truncate, _empty, _not_a_record, _damage_tensors, _lose_tensors])
 def test_a_damaged_record_is_told_and_computed_again(store, capfd, damage):
     store.compute(Square(7))
     (path,) = store.folder.glob("square/*.json")

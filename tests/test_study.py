@@ -71,9 +71,7 @@ def test_another_run_with_another_number_of_workers_gives_the_same_records(tiny_
     run = run_tiny(checkout, "--workers", "1")
     assert run.returncode == 0, run.stderr
     for name in study.TABLES:
-        there, here = (
-            root / "build" / "records" / "tiny" / f"{name}.csv" for root in (tiny_checkout, checkout)
-        )
+        there, here = (root / "build" / "records" / "tiny" / f"{name}.csv" for root in (tiny_checkout, checkout))
         first, second = (pd.read_csv(path).drop(columns="seconds", errors="ignore") for path in (there, here))
         pd.testing.assert_frame_equal(first, second)
 

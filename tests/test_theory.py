@@ -30,9 +30,7 @@ def test_the_intra_class_information_against_simulation():
     posterior, posterior_other = 1 / (1 + np.exp(-2 * m * z)), 1 / (1 + np.exp(-2 * m * other))
     ratio = 2 * (posterior * posterior_other + (1 - posterior) * (1 - posterior_other))
     found = np.log(ratio)
-    assert gaussian_classes([-m, m]).intra_class == pytest.approx(
-        found.mean(), abs=4 * found.std() / np.sqrt(n)
-    )
+    assert gaussian_classes([-m, m]).intra_class == pytest.approx(found.mean(), abs=4 * found.std() / np.sqrt(n))
 
 
 def test_a_finer_grid_changes_nothing(monkeypatch):

@@ -60,6 +60,7 @@ def test_the_manifest_says_what_the_ladder_is(profile, exported):
     about = zoo.manifest(exported)
     assert about.architecture == profile.backbone
     assert about.task == {"task": "operators", "train_per_class": 4, "test_per_class": 2}
+    assert about.side == 32
     assert (about.method, about.seed) == (profile.ladders[0].method, profile.ladders[0].seed)
     assert "torch" in about.versions and about.config["fine_tuning"]["learning_rate"] == 0.05
     assert [rung.sparsity for rung in about.rungs] == pytest.approx([0, 0.5, 0.99], abs=1e-4)
@@ -143,3 +144,10 @@ def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, con
     (ladder / "rung-01.safetensors").write_bytes(content)
     _change(ladder, lambda about: about["rungs"][1].update(sha256=hashlib.sha256(content).hexdigest()))
     _refused(ladder, "rung-01.safetensors", "no rung")
+
+
+def test_the_committed_ladders_load_and_take_less_than_15_mb():
+    for name in zoo.names():
+        for rung in zoo.manifest(zoo.folder() / name).rungs:
+            assert zoo.load(zoo.folder() / name, rung.file).facts["source_accuracy"] == rung.source_accuracy
+    assert sum(path.stat().st_size for path in zoo.folder().rglob("*") if path.is_file()) < 15e6

@@ -44,9 +44,7 @@ def write_vendored(app: Sphinx) -> None:
     root = "sphinx-mathjax-offline/static/mathjax/"
     for file in files("sphinx-mathjax-offline"):
         name = str(file).removeprefix(root)
-        if name == "tex-mml-chtml.js" or name.startswith(
-            ("output/chtml/fonts/woff-v2/", "input/tex/extensions/")
-        ):
+        if name == "tex-mml-chtml.js" or name.startswith(("output/chtml/fonts/woff-v2/", "input/tex/extensions/")):
             target = site / MATHJAX / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), target)

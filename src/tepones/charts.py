@@ -93,9 +93,7 @@ def show(chart: alt.TopLevelMixin, key: str, *, alt: str) -> None:
         If `alt` says nothing or `key` is not a name.
     """
     if len(alt.split()) < 4:
-        raise UsageError(
-            f"figure {key!r}: alt must be a sentence that says what the figure shows, not {alt!r}"
-        )
+        raise UsageError(f"figure {key!r}: alt must be a sentence that says what the figure shows, not {alt!r}")
     glue(_name(key), chart.properties(description=" ".join(alt.split())))
 
 
@@ -306,9 +304,7 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
         x=alt.X("target:N", title=None, sort=list(dict.fromkeys(frame["target"]))).axis(
             labelAngle=-35, domain=False, ticks=False
         ),
-        y=alt.Y("score:N", title=None, sort=list(order.index)).axis(
-            labelLimit=160, domain=False, ticks=False
-        ),
+        y=alt.Y("score:N", title=None, sort=list(order.index)).axis(labelLimit=160, domain=False, ticks=False),
     )
     cells = base.mark_rect(stroke="white").encode(
         color=alt.Color("tau:Q", title="weighted τ").scale(scheme="blueorange", domain=[-1, 1], reverse=True),
@@ -340,9 +336,7 @@ def claims(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """
     columns = ["claim", "verdict", "estimate", "low", "high", "threshold", "unit"]
     _require(frame, columns)
-    frame = _tidy(
-        frame[frame["estimate"].notna()].astype({"estimate": float, "low": float, "high": float}), columns
-    )
+    frame = _tidy(frame[frame["estimate"].notna()].astype({"estimate": float, "low": float, "high": float}), columns)
     colour = alt.Color("verdict:N", title="verdict").scale(
         domain=["supported", "not supported", "contradicted"], range=[PALETTE[2], PALETTE[4], PALETTE[1]]
     )
@@ -382,9 +376,7 @@ def information(frame: pd.DataFrame) -> alt.TopLevelMixin:
     base = alt.Chart(frame).encode(
         x=alt.X("mean:Q", title="distance of a class mean from 0, in standard deviations"),
         y=alt.Y("nats:Q", title="information (nats)"),
-        color=alt.Color("quantity:N", title=None).scale(
-            domain=list(dict.fromkeys(frame["quantity"])), range=PALETTE
-        ),
+        color=alt.Color("quantity:N", title=None).scale(domain=list(dict.fromkeys(frame["quantity"])), range=PALETTE),
         tooltip=["quantity:N", alt.Tooltip("mean:Q", format=".2f"), alt.Tooltip("nats:Q", format=".4f")],
     )
     return alt.layer(
@@ -512,9 +504,7 @@ def _tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def _require(frame: pd.DataFrame, columns) -> None:
     missing = [c for c in columns if c not in frame]
     if missing:
-        raise UsageError(
-            f"column {missing[0]!r} is missing; the frame has: {', '.join(map(str, frame.columns))}"
-        )
+        raise UsageError(f"column {missing[0]!r} is missing; the frame has: {', '.join(map(str, frame.columns))}")
 
 
 def _round(value: float) -> float:

@@ -199,9 +199,7 @@ def _literals(source: str, name: str) -> dict[str, object]:
             (target,) = statement.targets if isinstance(statement, ast.Assign) else (statement.target,)
             found[target.id] = ast.literal_eval(statement.value)
     except (AttributeError, SyntaxError, ValueError):
-        raise TeponesError(
-            f"notebook {name}: the parameters cell may hold only lines 'name = literal'"
-        ) from None
+        raise TeponesError(f"notebook {name}: the parameters cell may hold only lines 'name = literal'") from None
     return found
 
 
@@ -211,9 +209,7 @@ def _checked(name: str, given: Mapping[str, object], known: Mapping[str, object]
         choose(f"parameter of notebook {name}", parameter, known)
         default = known[parameter]
         if not _fits(value, default):
-            raise UsageError(
-                f"parameter {parameter!r} of notebook {name}: expected {_kind(default)}, got {value!r}"
-            )
+            raise UsageError(f"parameter {parameter!r} of notebook {name}: expected {_kind(default)}, got {value!r}")
         checked[parameter] = float(value) if isinstance(default, float) else value
     return checked
 
@@ -266,9 +262,7 @@ def _told(name: str, log: Path, error: papermill.PapermillExecutionError) -> Bas
     if error.ename == UsageError.__name__:
         return UsageError(f"notebook {name}: {_line(error.evalue)}")
     what = f"{error.ename}: {_line(error.evalue)}"
-    return TeponesError(
-        f"notebook {name}: cell {error.exec_count} raised {what}; the notebook so far is in {log}"
-    )
+    return TeponesError(f"notebook {name}: cell {error.exec_count} raised {what}; the notebook so far is in {log}")
 
 
 def _line(text: object) -> str:

@@ -25,7 +25,7 @@ def _known(registry: Registry):
     """A pydantic check that a name is registered."""
 
     def check(name: str) -> str:
-        choose(registry.kind, name, registry)
+        registry.module(name)
         return name
 
     return check

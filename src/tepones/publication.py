@@ -1,9 +1,12 @@
 """From records to the site: the live book of this machine, and the published chapters of the repository."""
 
 import hashlib
+import multiprocessing
+import os
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tepones import notebooks, paths, profiles, site, study
@@ -76,19 +79,31 @@ def publish(profile: str) -> list[Path]:
 
 
 def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
-    """Execute every notebook whose result would differ from the one in the folder."""
+    """Execute every notebook whose result would differ from the one in the folder, several at a time."""
     stamps = paths.build() / "stamps" / folder.parent.name
-    names = notebooks.names()
-    with progress_bar(len(names), "chapters", "notebooks") as bar:
-        for name in names:
-            given = {key: value for key, value in parameters.items() if key in notebooks.defaults(name)}
-            inputs = _digest([paths.notebooks() / f"{name}.md", *_inputs(given.get("profile"))]) + repr(given)
-            output, stamp = folder / f"{name}.ipynb", stamps / name
-            if not output.is_file() or not _holds(stamp, inputs + _digest([output])):
-                notebooks.execute(name, given, output)
-                write_atomically(stamp, (inputs + _digest([output])).encode())
-            bar.update()
-    return [folder / f"{name}.ipynb" for name in names]
+    outputs, waiting = [], []
+    for name in notebooks.names():
+        given = {key: value for key, value in parameters.items() if key in notebooks.defaults(name)}
+        inputs = _digest([paths.notebooks() / f"{name}.md", *_inputs(given.get("profile"))]) + repr(given)
+        output, stamp = folder / f"{name}.ipynb", stamps / name
+        outputs.append(output)
+        if not output.is_file() or not _holds(stamp, inputs + _digest([output])):
+            waiting.append((name, given, output, stamp, inputs))
+    if waiting:
+        context = multiprocessing.get_context("spawn")
+        with (
+            ProcessPoolExecutor(min(os.cpu_count() or 1, len(waiting)), context) as pool,
+            progress_bar(len(waiting), "chapters", "notebooks") as bar,
+        ):
+            for future in as_completed([pool.submit(_execute, *chapter) for chapter in waiting]):
+                future.result()
+                bar.update()
+    return outputs
+
+
+def _execute(name: str, given: dict[str, object], output: Path, stamp: Path, inputs: str) -> None:
+    notebooks.execute(name, given, output)
+    write_atomically(stamp, (inputs + _digest([output])).encode())
 
 
 def _inputs(live_profile: str | None) -> Iterator[Path]:

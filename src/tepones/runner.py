@@ -32,9 +32,7 @@ def progress_bar(total: int, description: str, unit: str) -> tqdm:
         mininterval=0.2 if terminal else 10,
         maxinterval=10 if terminal else 60,
         ascii=not terminal,
-        bar_format=None
-        if terminal
-        else "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} gone, {remaining} to go\n",
+        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} gone, {remaining} to go\n",
     )
 
 
@@ -86,18 +84,14 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
                         waiting.remove(job)
                         running[pool.submit(_compute, store, job)] = job
                 if not running:
-                    raise TeponesError(
-                        f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}"
-                    )
+                    raise TeponesError(f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}")
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job = running.pop(future)
                     future.result()
                     made.update(job)
                     bar.update(len(job))
     except BrokenProcessPool as error:
-        message = (
-            "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
-        )
+        message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
         raise TeponesError(message) from error
     finally:
         _stop(pool, running)

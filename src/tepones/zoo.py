@@ -55,6 +55,8 @@ class Manifest(_Strict):
     architecture : str
     task : dict
         The source task: name and images of each class.
+    side : int
+        Pixels of the side of its images.
     method : str
         Criterion and schedule.
     config : dict
@@ -72,6 +74,7 @@ class Manifest(_Strict):
     format: Literal[1]
     architecture: str
     task: dict[str, Any]
+    side: Annotated[int, Field(ge=1)]
     method: str
     config: dict[str, Any]
     seed: int
@@ -146,7 +149,7 @@ def load(ladder: Path, file: str) -> Encoder:
         f"{ladder.name}/{path.stem}",
         about.architecture,
         model,
-        checkpoints.preparation(about.architecture),
+        checkpoints.preparation(about.architecture, about.side),
         {"source_accuracy": rung.source_accuracy},
     )
     found = sparsity(encoder)
@@ -185,11 +188,12 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
 
     target = destination / ladder.name.replace(" ", "-")
     images = records.require(study.images(profile.source)).tensors()
+    side = images["test_images"].shape[1]
     rungs = []
     for level, cell in enumerate(study.rungs(profile, ladder)):
         model, _ = load_rung(records, cell)
         _round(model)
-        encoder = Encoder("", profile.backbone, model, checkpoints.preparation(profile.backbone))
+        encoder = Encoder("", profile.backbone, model, checkpoints.preparation(profile.backbone, side))
         content = safetensors.numpy.save(encode(_arrays(model)))
         file = f"rung-{level:02d}.safetensors"
         write_atomically(target / file, content)
@@ -206,6 +210,7 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
         "format": 1,
         "architecture": profile.backbone,
         "task": profile.source.model_dump(),
+        "side": side,
         "method": ladder.method,
         "config": {
             "criterion": ladder.criterion,

@@ -40,9 +40,7 @@ def test_the_interval_covers_and_the_permutation_of_ladders_holds_its_level(sign
     rng = np.random.default_rng(signal)
     # Independent studies side by side: each is one score of its own table, so they are run one by one.
     found = [between_summary(study(rng, 4, signal)).iloc[0] for _ in range(STUDIES)]
-    low, high, tau, p = (
-        np.array([row[name] for row in found]) for name in ("low", "high", "weighted_tau", "p")
-    )
+    low, high, tau, p = (np.array([row[name] for row in found]) for name in ("low", "high", "weighted_tau", "p"))
     truth = 0 if signal == 0 else tau.mean()  # its standard error is far below the intervals' width
     assert ((low <= truth) & (truth <= high)).mean() >= 0.90
     if signal == 0:

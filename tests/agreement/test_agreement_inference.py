@@ -30,9 +30,7 @@ def simulated_taus(rng, studies, ladders, targets, spread, rungs=8):
     place = np.linspace(0, 1, rungs)
     hump = 0.5 + 0.2 * rng.normal(size=(studies, ladders, targets, 1))
     accuracy = 0.8 - 0.3 * (place - hump) ** 2
-    skill = 1 + spread * (
-        rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1))
-    )
+    skill = 1 + spread * (rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1)))
     score = skill * accuracy + 0.04 * rng.normal(size=accuracy.shape)
     return weighted_tau(score, accuracy)
 
@@ -54,9 +52,7 @@ def simulated_regrets(rng, studies, ladders, targets, spread, rungs=12):
     place = np.linspace(0, 1, rungs)
     shift = rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1))
     accuracy = 0.8 - 0.3 * (place - 0.5 - 0.15 * shift) ** 2 - 0.4 * np.clip(place - 0.8, 0, 1)
-    skill = 1 + spread * (
-        rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1))
-    )
+    skill = 1 + spread * (rng.normal(size=(studies, ladders, 1, 1)) + rng.normal(size=(studies, 1, targets, 1)))
     score = skill * accuracy + 0.04 * rng.normal(size=accuracy.shape)
     chosen = np.take_along_axis(accuracy, score.argmax(axis=-1)[..., None], axis=-1)[..., 0]
     return 100 * (accuracy.max(axis=-1) - chosen)
@@ -144,10 +140,7 @@ def test_degenerate_tables_are_told_apart():
 
 def test_the_interval_is_reproducible_and_refuses_bad_use():
     cells = np.random.default_rng(0).normal(size=(2, 4, 3))
-    assert all(
-        np.array_equal(x, y)
-        for x, y in zip(two_level_interval(cells), two_level_interval(cells), strict=True)
-    )
+    assert all(np.array_equal(x, y) for x, y in zip(two_level_interval(cells), two_level_interval(cells), strict=True))
     assert two_level_interval(cells[1]).low == two_level_interval(cells).low[1]
     with pytest.raises(UsageError, match="ladders × targets"):
         two_level_interval([0.1, 0.2])
@@ -214,9 +207,7 @@ def _all_orders(n):
 def test_the_permutation_test_holds_its_level(n, distinct, alternative):
     rng = np.random.default_rng(n)
     p = [
-        permutation_test(
-            rng.integers(0, distinct, n), rng.integers(0, distinct, n), alternative, draws=199, seed=i
-        ).p
+        permutation_test(rng.integers(0, distinct, n), rng.integers(0, distinct, n), alternative, draws=199, seed=i).p
         for i in range(STUDIES)
     ]
     assert np.mean(np.array(p) <= 0.05) <= LEVEL

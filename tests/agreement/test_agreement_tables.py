@@ -56,9 +56,7 @@ def test_within_ladder_is_each_ladder_by_itself():
     assert len(cells) == 3 * 2 * 3
     rungs = frame[(frame.ladder == "ladder1") & (frame.target == "target0") & (frame.score == "good")]
     row = one(cells, ladder="ladder1", target="target0", score="good")
-    assert row["weighted_tau"] == pytest.approx(
-        stats.weightedtau(rungs["value"], rungs["accuracy"]).statistic
-    )
+    assert row["weighted_tau"] == pytest.approx(stats.weightedtau(rungs["value"], rungs["accuracy"]).statistic)
     assert row["regret_1"] == pytest.approx(
         100 * (rungs["accuracy"].max() - rungs.set_index("value")["accuracy"][rungs["value"].max()])
     )
@@ -84,9 +82,7 @@ def test_between_ladder_removes_sparsity_and_pooled_is_labelled():
     assert (between[between.score == "sparsity"]["reason"] == "score is constant").all()
     level = frame[(frame.sparsity == 0.8) & (frame.target == "target1") & (frame.score == "good")]
     row = one(between, sparsity=0.8, target="target1", score="good")
-    assert row["weighted_tau"] == pytest.approx(
-        stats.weightedtau(level["value"], level["accuracy"]).statistic
-    )
+    assert row["weighted_tau"] == pytest.approx(stats.weightedtau(level["value"], level["accuracy"]).statistic)
     pooled = agreement.pooled(frame)
     assert (pooled["label"] == "confounded").all() and (pooled["models"] == 20).all()
     assert one(pooled, target="target0", score="sparsity")["weighted_tau"] > 0.5

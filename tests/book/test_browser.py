@@ -57,9 +57,7 @@ def browser():
 def faults_of(page, url, address):
     """Everything that is wrong with a page, and how many charts and formulae it has."""
     faults = []
-    page.on(
-        "request", lambda r: r.url.startswith((address, "data:", "blob:")) or faults.append(f"asks {r.url}")
-    )
+    page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or faults.append(f"asks {r.url}"))
     page.on("response", lambda r: r.status < 400 or faults.append(f"{r.status} for {r.url}"))
     page.on("console", lambda m: m.type != "error" or faults.append(f"console: {m.text}"))
     page.on("pageerror", lambda e: faults.append(f"script error: {e}"))

@@ -39,9 +39,7 @@ def frame():
 @pytest.fixture
 def agreement():
     scores = ["a score with a rather long name", "H-score"]
-    return pd.DataFrame(
-        [{"score": s, "target": t, "tau": len(s) / 40 - 0.5} for s in scores for t in TARGETS * 4]
-    )
+    return pd.DataFrame([{"score": s, "target": t, "tau": len(s) / 40 - 0.5} for s in scores for t in TARGETS * 4])
 
 
 @pytest.fixture
@@ -107,9 +105,7 @@ def test_the_last_bits_of_a_machine_do_not_show(frame):
         assert build(frame).to_json() == build(nudged).to_json()
 
 
-@pytest.mark.parametrize(
-    "build", [charts.sweet_phase, charts.score_curves, charts.scatter, charts.agreement_heatmap]
-)
+@pytest.mark.parametrize("build", [charts.sweet_phase, charts.score_curves, charts.scatter, charts.agreement_heatmap])
 def test_builders_name_a_missing_column(build, frame):
     with pytest.raises(UsageError, match=r"column 'target' is missing; the frame has: .*method"):
         build(frame.assign(tau=0).drop(columns="target"))
@@ -137,9 +133,7 @@ def test_keys_are_names(key, frame, glued):
 
 
 def test_tables_are_markdown(glued):
-    frame = pd.DataFrame(
-        {"name": ["a|b", None], "share": [0.125, float("nan")], "n": [1, 2], "x": [0.5, 2 / 3]}
-    )
+    frame = pd.DataFrame({"name": ["a|b", None], "share": [0.125, float("nan")], "n": [1, 2], "x": [0.5, 2 / 3]})
     charts.table(frame, "tab", formats={"share": ".1%"})
     assert glued["tab"].data.splitlines() == [
         "| name | share | n | x |",

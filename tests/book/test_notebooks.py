@@ -11,9 +11,7 @@ from tepones import notebooks, paths
 from tepones.errors import TeponesError, UsageError
 
 
-def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(
-    small, executed, tmp_path, monkeypatch
-):
+def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(small, executed, tmp_path, monkeypatch):
     """Whatever kernel named python3 the user has registered."""
     spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)

@@ -48,9 +48,7 @@ def test_vendored_scripts_are_where_they_are_needed(pages, chapter):
     vega = html.index("vendor/vega.js")
     assert html.index("var VEGA_DEBUG") < vega
     assert "vendor/mathjax/tex-mml-chtml.js" in html
-    assert (
-        page.parent.parent / "vendor/mathjax/output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff"
-    ).is_file()
+    assert (page.parent.parent / "vendor/mathjax/output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff").is_file()
     index = next(text for p, text in pages.items() if p.name == "index.html")
     assert "vendor/vega.js" not in index
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tepones.backbones import BACKBONES
 from tepones.backbones.training import Training, _cycle, train
 from tepones.errors import TeponesError, UsageError
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select
@@ -17,7 +18,8 @@ def n_kept(masks):
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-def test_prunable_are_the_encoders_convolutions_only(backbone):
+def test_prunable_are_the_encoders_convolutions_only():
+    backbone = BACKBONES.load("small-resnet")(4)
     names = set(prunable(backbone))
     assert all(name.startswith("encoder") and name.endswith("weight") for name in names)
     assert not any("norm" in name for name in names)

@@ -14,7 +14,7 @@ from tepones.pruning.masks import apply, collapsed, dense, prunable, select, spa
 from tepones.pruning.schedules import acdc, gradual, lottery, reinitialised, rigl, soft_threshold
 
 LADDER = (0.5, 0.9, 0.99)
-NESTED = {"iterative", "one-shot", "lottery", "reinitialised", "gradual"}
+NESTED = {"iterative", "one-shot", "lottery", "reinitialised", "gradual", "str"}
 METHODS = [(c, s) for c in CRITERIA for s in SCHEDULES if s != "str" or c == "magnitude"]
 
 
@@ -129,9 +129,9 @@ def test_acdc_alternates_and_ends_compressed(trained, setting, steps):
         assert sparsity(now) == pytest.approx(phases[min(step // 10, 4)], abs=1e-5)
 
 
-def test_acdc_revives_in_its_dense_phases(trained, setting):
-    compressed = select(magnitudes(trained), 0.9, dense(trained))
-    masks = acdc.acdc(trained, dense(trained), 0.9, setting(epochs=10), acdc.Config(n_phases=3))
+def test_acdc_revives_in_its_dense_phases(backbone, setting):
+    compressed = select(magnitudes(backbone), 0.9, dense(backbone))
+    masks = acdc.acdc(backbone, dense(backbone), 0.9, setting(epochs=10), acdc.Config(n_phases=3))
     assert any((masks[name] & ~compressed[name]).any() for name in masks)
 
 

@@ -1,5 +1,6 @@
 import io
 import pickle
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -200,6 +201,18 @@ def test_a_memory_mapped_file(tmp_path):
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert_same(ClassMoments().update(mapped, y), ClassMoments().update(x, y))
+
+
+def test_memory_does_not_grow_with_the_number_of_rows():
+    # A million rows of 64 features, 512 MB if they were written out.
+    rows = np.broadcast_to(np.arange(64.0), (10**6, 64))
+    labels = np.arange(10**6) % 10
+    tracemalloc.start()
+    moments = ClassMoments().update(rows, labels)
+    moments.relabelled(rows, labels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6
 
 
 def test_saving_keeps_everything_and_pickles_nothing(tmp_path):

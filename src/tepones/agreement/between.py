@@ -106,16 +106,11 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     silent = np.isnan(taus)
     mean = _mean(taus, (1, 2))
     without_ladder = np.array(
-        [
-            _mean(weighted_tau(np.delete(value, j, -1), np.delete(accuracy, j, -1)), (1, 2))
-            for j in range(len(ladders))
-        ]
+        [_mean(weighted_tau(np.delete(value, j, -1), np.delete(accuracy, j, -1)), (1, 2)) for j in range(len(ladders))]
     )
     variance = _jackknife(without_ladder)
     if len(targets) > 1:
-        variance += _jackknife(
-            np.array([_mean(np.delete(taus, t, axis=2), (1, 2)) for t in range(len(targets))])
-        )
+        variance += _jackknife(np.array([_mean(np.delete(taus, t, axis=2), (1, 2)) for t in range(len(targets))]))
     half = stats.t.ppf(0.975, len(ladders) - 1) * np.sqrt(variance)
     table = pd.DataFrame(
         {
@@ -160,7 +155,5 @@ def _exchange_ladders(value: np.ndarray, accuracy: np.ndarray, observed: np.ndar
     else:
         rng = np.random.default_rng(seed)
         orders = [rng.permutation(n) for _ in range(_DRAWS)]
-    reached = sum(
-        _mean(weighted_tau(value[..., list(order)], accuracy), (1, 2)) >= observed - 1e-9 for order in orders
-    )
+    reached = sum(_mean(weighted_tau(value[..., list(order)], accuracy), (1, 2)) >= observed - 1e-9 for order in orders)
     return reached / len(orders) if exact else (reached + 1) / (len(orders) + 1)

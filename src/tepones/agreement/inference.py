@@ -128,9 +128,7 @@ def _standard_error(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(np.maximum(total, floor) / (ladders * targets)), df
 
 
-def permutation_test(
-    score, accuracy, alternative: str = "greater", draws: int = 10_000, seed: int = 0
-) -> Significance:
+def permutation_test(score, accuracy, alternative: str = "greater", draws: int = 10_000, seed: int = 0) -> Significance:
     """Test whether a score that knows nothing could have reached this weighted τ.
 
     The null hypothesis is that every order of the models is equally likely. Rungs of one ladder do not

@@ -91,9 +91,7 @@ def weighted_tau(score, accuracy) -> float | np.ndarray:
     x = np.broadcast_to(score, shape).reshape(-1, n)
     y = np.broadcast_to(accuracy, shape).reshape(-1, n)
     step = max(1, _PAIRS_AT_ONCE // max(n * n, 1))
-    tau = np.concatenate(
-        [_tau_rows(x[i : i + step], y[i : i + step]) for i in range(0, max(len(x), 1), step)]
-    )
+    tau = np.concatenate([_tau_rows(x[i : i + step], y[i : i + step]) for i in range(0, max(len(x), 1), step)])
     return float(tau[0]) if len(shape) == 1 else tau.reshape(shape[:-1])
 
 

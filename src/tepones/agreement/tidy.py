@@ -55,9 +55,7 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
         bad = ~pd.to_numeric(frame[name]).between(0, top)
         if bad.any():
             found = frame[name][bad].iloc[0]
-            raise UsageError(
-                f"{_row(frame, bad)}: {name} {found} is out of range; it is a fraction, not per cent"
-            )
+            raise UsageError(f"{_row(frame, bad)}: {name} {found} is out of range; it is a fraction, not per cent")
     repeated = frame.duplicated(_ONE)
     if repeated.any():
         raise UsageError(f"{_row(frame, repeated)}: repeated; one row per rung, target and score is expected")
@@ -139,9 +137,7 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (target, score), group in check(frame).groupby(["target", "score"], sort=False):
         value, accuracy = group["value"].to_numpy(float), group["accuracy"].to_numpy(float)
-        rows.append(
-            {"target": target, "score": score, **correlations(value, accuracy), "label": "confounded"}
-        )
+        rows.append({"target": target, "score": score, **correlations(value, accuracy), "label": "confounded"})
     return pd.DataFrame(rows)
 
 

@@ -62,7 +62,7 @@ def build(architecture: str, n_classes: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if architecture in BACKBONES:
+        if _is_ours(architecture):
             return BACKBONES.load(architecture)(n_classes)
         if architecture not in torchvision_names():
             raise UsageError(
@@ -75,10 +75,23 @@ def build(architecture: str, n_classes: int) -> nn.Module:
         return torchvision.models.get_model(architecture, weights=None, num_classes=n_classes, **options)
 
 
-def preparation(architecture: str) -> Preparation:
-    """How pictures become the input of an architecture: for torchvision's, as its published weights want it."""
-    if architecture in BACKBONES:
-        return Preparation()
+def _is_ours(architecture: str) -> bool:
+    """Whether this is a backbone of the study: registered, or a member of a registered family."""
+    return architecture in BACKBONES or architecture.partition(":")[0] in BACKBONES.families
+
+
+def preparation(architecture: str, side: int = 32) -> Preparation:
+    """How pictures become the input of an architecture.
+
+    Parameters
+    ----------
+    architecture : str
+        For a torchvision classifier: as its published weights want it.
+    side : int
+        For a backbone of the study: pixels of the side of its source images.
+    """
+    if _is_ours(architecture):
+        return Preparation(side, side)
     published = _published(architecture).transforms()
     return Preparation(
         published.resize_size[0],

@@ -32,12 +32,6 @@ SCHEDULES = Registry(
 
 #: Schedules whose rungs do not start from the rung before: from the dense backbone, or from another schedule's
 #: rung of the same sparsity.
-STARTS = {
-    "one-shot": "dense",
-    "acdc": "dense",
-    "rigl": "dense",
-    "str": "dense",
-    "reinitialised": "lottery",
-}
+STARTS = {"one-shot": "dense", "reinitialised": "lottery"}
 
 __all__ = ["CRITERIA", "SCHEDULES", "STARTS"]

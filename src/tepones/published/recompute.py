@@ -88,14 +88,10 @@ def sfda_scores() -> pd.DataFrame:
         One row per method and data set: ``method``, ``kind`` ("reported" or "baseline"), ``dataset``,
         ``weighted_tau``.
     """
-    reported = load("sfda_readme_wtau_supervised").melt(
-        "Method", var_name="dataset", value_name="weighted_tau"
-    )
+    reported = load("sfda_readme_wtau_supervised").melt("Method", var_name="dataset", value_name="weighted_tau")
     reported = reported.rename(columns={"Method": "method"}).assign(kind="reported")
     reported["dataset"] = reported["dataset"].str.lower()
-    accuracy = load("sfda_group1_finetuned_acc").pivot(
-        index="dataset", columns="model", values="finetuned_acc"
-    )
+    accuracy = load("sfda_group1_finetuned_acc").pivot(index="dataset", columns="model", values="finetuned_acc")
     models = load("torchvision_v1").set_index("model").loc[accuracy.columns]
     ranks = accuracy.rank(axis=1)
     rows = []
@@ -167,9 +163,7 @@ def sparse_cells() -> pd.DataFrame:
     cells["gain"] = cells["accuracy"] - cells["accuracy_dense"]
     cells["noise"] = np.sqrt(cells["sd"] ** 2 / cells["runs"] + cells["sd_dense"] ** 2 / cells["runs_dense"])
     sides = ("accuracy", "sd", "runs", "accuracy_dense", "sd_dense", "runs_dense")
-    cells["p"] = stats.ttest_ind_from_stats(
-        *(cells[side].to_numpy() for side in sides), equal_var=False
-    ).pvalue
+    cells["p"] = stats.ttest_ind_from_stats(*(cells[side].to_numpy() for side in sides), equal_var=False).pvalue
     cells["p_holm"] = cells.groupby(["architecture", "protocol"])["p"].transform(holm)
     cells["outcome"] = np.select(
         [cells["p"].isna(), cells["p_holm"] >= _SIGNIFICANT, cells["gain"] > 0],

@@ -91,9 +91,7 @@ SPARSE_LADDERS = {
 PROTOCOLS = ("linear", "full")
 _SPARSE_METHODS = tuple(dict.fromkeys(method for methods in SPARSE_LADDERS.values() for method in methods))
 
-_TLLIB_SETS = (
-    *("Aircraft", "Caltech101", "CIFAR10", "CIFAR100", "DTD", "OxfordIIITPets", "StanfordCars", "SUN397"),
-)
+_TLLIB_SETS = (*("Aircraft", "Caltech101", "CIFAR10", "CIFAR100", "DTD", "OxfordIIITPets", "StanfordCars", "SUN397"),)
 _TLLIB_MODELS = (
     *("GoogleNet", "Inception V3", "ResNet50", "ResNet101", "ResNet152", "DenseNet121", "DenseNet169"),
     *("Densenet201", "MobileNet V2", "MNasNet"),
@@ -113,9 +111,7 @@ _SFDA_HEADER = (
     *("SUN397", "VOC2007"),
 )
 _SFDA_METHODS = ("LEEP", "LogME", "NLEEP", "PARC", "SFDA")
-_PED_HEADER = (
-    *("Aircraft", "Caltech101", "Cars", "Cifar10", "Cifar100", "Flowers", "VOC", "Pets", "Food", "DTD"),
-)
+_PED_HEADER = (*("Aircraft", "Caltech101", "Cars", "Cifar10", "Cifar100", "Flowers", "VOC", "Pets", "Food", "DTD"),)
 _PED_METHODS = ("NLEEP", "PARC", "LogME", "LogME+PED", "SFDA", "SFDA+PED", "GBC", "GBC+PED")
 
 _tau, _percent, _any = Number(-1, 1), Number(0, 100), Number(-1e6, 1e6)

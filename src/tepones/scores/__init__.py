@@ -89,7 +89,8 @@ def score(
         * ``effective_rank``, the participation ratio of the covariance;
         * ``n_le_d``, whether there are no more rows than active features;
         * ``saturated``, whether the value is the largest that there is, or the null less than 10⁻⁶ of it below;
-        * ``seconds``, wall time of the value without the pass over the rows that all closed-form scores share.
+        * ``seconds``, wall time of the value without the pass over the rows that all closed-form scores share; the
+          first score that needs the eigendecomposition pays for it.
 
     Raises
     ------

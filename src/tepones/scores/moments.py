@@ -239,14 +239,16 @@ class ClassMoments:
         moments = cls()
         try:
             with np.load(path, allow_pickle=False) as stored:
-                moments.classes = json.loads(str(stored["classes"]))
-                if moments.classes:
+                classes = json.loads(str(stored["classes"]))
+                if classes:
                     moments._allocate(stored["shift"])
-                    tables = (len(moments.classes), len(moments.shift))
+                    moments._index(classes)
                     for name in PER_CLASS + LABEL_FREE:
-                        like = np.asarray(getattr(moments, name))
-                        shape = (tables[0], *like.shape[1:]) if name in PER_CLASS else like.shape
-                        setattr(moments, name, stored[name].astype(like.dtype, order="F").reshape(shape))
+                        empty = np.asarray(getattr(moments, name))
+                        if stored[name].shape != empty.shape:
+                            raise ValueError(f"{name} has shape {stored[name].shape}")
+                        setattr(moments, name, stored[name].astype(empty.dtype))
+                    moments.gram = np.asfortranarray(moments.gram)
                     moments.quartic = float(moments.quartic)
                     moments.n = int(moments.counts.sum())
         except FileNotFoundError:

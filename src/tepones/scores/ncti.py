@@ -12,6 +12,8 @@ from tepones.scores.rows import blocks, by_class, prepare
 from tepones.scores.summary import NOISE
 
 COMPONENTS = 64
+#: Components with less than this fraction of the largest variance are rounding.
+RANK = 1e-10
 
 
 def ncti(features: Any, labels: Any, moments: ClassMoments | None = None) -> dict[str, float]:
@@ -46,7 +48,9 @@ def ncti(features: Any, labels: Any, moments: ClassMoments | None = None) -> dic
         nuclear = np.log(squared) / 2 + np.log(np.sqrt(summary.counts).sum())
         return {"seli": 0.0, "ncc": squared, "vc": float(nuclear)}
     variances, vectors = summary.spread.eigen
-    variances, vectors = variances[::-1][:COMPONENTS], vectors[:, ::-1][:, :COMPONENTS]
+    # Components that are rounding would leave the choice of discriminant vectors to chance.
+    kept = np.flatnonzero(variances > RANK * variances[-1])[::-1][:COMPONENTS]
+    variances, vectors = variances[kept], vectors[:, kept]
     means = summary.deviations @ vectors
     between = (summary.priors * means.T) @ means
     within = np.asfortranarray(np.diag(variances) - between)

@@ -55,7 +55,8 @@ def transrate(features: Any, labels: Any, moments: ClassMoments | None = None) -
                 gram = dsyrk(1.0, part.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
         gram /= len(rows)
         rate -= len(rows) / summary.n * _rate(gram)
-    return float(rate)
+    # The rate is concave in the covariance, so only rounding can leave less than nothing.
+    return max(float(rate), 0.0)
 
 
 def _rate(gram: np.ndarray) -> float:

@@ -1,8 +1,9 @@
 """AC/DC: alternating compressed and decompressed training (Peste et al. 2021, arXiv 2106.12379).
 
 Phases of dense training alternate with phases in which only the weights that are largest at their beginning are
-kept and trained; the last phase is compressed. Our choice: the dense warm-up is the pre-training, so a rung starts
-from the dense backbone with a compressed phase, and all phases are equally long.
+kept and trained; the last phase is compressed. Our choices: the dense warm-up is the pre-training; a ladder is one
+run whose target rises, each rung going on from the weights of the one before with a compressed phase; all phases of
+a rung are equally long.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
 from tepones.errors import UsageError
 from tepones.pruning.base import Setting, choose_masks, prune
-from tepones.pruning.masks import Masks
+from tepones.pruning.masks import Masks, dense
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ DEFAULTS = Config()
 
 
 def acdc(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
-    """Train the dense backbone in compressed and decompressed phases.
+    """Train a rung on in compressed and decompressed phases.
 
     Parameters
     ----------
     backbone : Backbone
-        The dense backbone, changed in place.
+        The rung before, changed in place.
     masks : Masks
-        Its masks.
+        Its masks; not looked at, because decompression revives what they prune.
     sparsity : float
         Sparsity of the compressed phases and of the rung, in [0, 1).
     setting : Setting
@@ -62,7 +63,7 @@ def acdc(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, co
     Masks
         Those of the last phase. Rungs of different sparsity are not nested: decompression revives.
     """
-    everything, phase = masks, 0
+    everything, phase = dense(backbone), 0
     masks = prune(backbone, everything, sparsity, setting)
 
     def alternate(step: int, n_steps: int) -> Masks | None:

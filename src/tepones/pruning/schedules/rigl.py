@@ -6,8 +6,8 @@ Training is sparse throughout. Every ΔT steps, until T_end, each layer drops th
 
 of its remaining weights that are smallest and grows as many where the gradient is largest, at value zero. Among
 those to grow may be those just dropped: they then simply stay. Our choices: the paper starts from random weights
-with a distribution over layers fixed beforehand (ERK), a rung of ours from the dense backbone with the masks that
-the criterion chooses; the step of an update is taken before the update, the paper leaves it out.
+with a distribution over layers fixed beforehand (ERK), a rung of ours from the weights of the rung before with the
+masks that the criterion chooses; the step of an update is taken before the update, the paper leaves it out.
 """
 
 import math
@@ -56,12 +56,12 @@ DEFAULTS = Config()
 
 
 def rigl(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
-    """Prune the dense backbone, then train it sparse while rewiring it.
+    """Prune a rung to the sparsity of the next, then train it while rewiring it.
 
     Parameters
     ----------
     backbone : Backbone
-        The dense backbone, changed in place.
+        The rung before, changed in place.
     masks : Masks
         Its masks.
     sparsity : float

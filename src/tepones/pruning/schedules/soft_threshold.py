@@ -4,8 +4,9 @@ The weights W of layer l are used as S(W, s_l) = sign(W) · max(|W| - g(s_l), 0)
 thresholds s_l are learned by gradient descent with the weights: the loss decides how sparse each layer becomes. In
 the paper the weight decay pushes all s_l up from a low start, and the two decide where the sparsity ends (ResNet-50:
 start -3200, decay 2.25e-5 for 90.23 %). A rung has to end at a given sparsity, so what pushes here is a common shift
-of all s_l after every step, just as large as a cubic ramp of the sparsity asks (our choice). It is used for the first
-half of the training; in the second half the masks are held and the weights that remain are trained.
+of all s_l after every step, just as large as a cubic ramp of the sparsity asks, from that of the rung before (our
+choice). It is used for the first half of the training; in the second half the masks are held and the weights that
+remain are trained.
 """
 
 from dataclasses import replace
@@ -17,6 +18,7 @@ from torch.nn.utils import parametrize
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
 from tepones.errors import UsageError
+from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
 from tepones.pruning.criteria.magnitude import magnitude
 from tepones.pruning.masks import Masks, apply, prunable, select
@@ -44,7 +46,7 @@ def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: S
     Parameters
     ----------
     backbone : Backbone
-        The dense backbone, changed in place.
+        The rung before, changed in place.
     masks : Masks
         Its masks.
     sparsity : float
@@ -56,7 +58,7 @@ def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: S
     Returns
     -------
     Masks
-        Rungs of different sparsity are not nested.
+        Those of the new rung, nested in `masks`: a weight at zero has no gradient.
 
     Raises
     ------
@@ -64,9 +66,7 @@ def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: S
         If the criterion is another, or the scope not global.
     """
     if setting.criterion is not magnitude or setting.scope != "global":
-        raise UsageError(
-            "the schedule str compares magnitudes with learned thresholds: criterion magnitude, scope global"
-        )
+        raise UsageError("the schedule str learns thresholds on magnitudes: it needs criterion magnitude, scope global")
     places = [name.rpartition(".") for name in prunable(backbone)]
     places = [(backbone.get_submodule(path), weight) for path, _, weight in places]
     for layer, weight in places:
@@ -74,8 +74,10 @@ def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: S
     raw = [getattr(layer.parametrizations, weight) for layer, weight in places]
     originals, thresholds = [each.original for each in raw], [each[0].s for each in raw]
 
+    start = pruning_masks.sparsity(masks)
+
     def follow_ramp(step: int, n_steps: int) -> None:
-        steer(originals, thresholds, cubic(0.0, sparsity, step / n_steps))
+        steer(originals, thresholds, cubic(start, sparsity, step / n_steps))
 
     follow_ramp(0, 1)
     learning = replace(setting.training, epochs=LEARNING * setting.training.epochs)
@@ -101,8 +103,9 @@ def steer(weights: list[torch.Tensor], thresholds: list[torch.Tensor], sparsity:
     sparsity : float
         In [0, 1).
     """
-    # A weight is zero iff |w| <= sigmoid(s + shift), that is, logit(|w|) - s <= shift.
-    needed = [weight.abs().logit() - s for weight, s in zip(weights, thresholds, strict=True)]
+    # A weight is zero iff |w| <= sigmoid(s + shift), that is, logit(|w|) - s <= shift. No logit is infinite: of
+    # magnitudes outside (0, 1) the ranks do not matter.
+    needed = [weight.abs().logit(eps=1e-6) - s for weight, s in zip(weights, thresholds, strict=True)]
     needed = torch.cat([each.flatten() for each in needed])
     n_zero = round(sparsity * len(needed))
     shift = needed.kthvalue(max(1, n_zero)).values

@@ -1,0 +1,83 @@
+"""Ladders as a study records them: interrupted, resumed, stopped at the last good rung."""
+
+import numpy as np
+import pytest
+
+from tepones.backbones.training import Training
+from tepones.errors import TeponesError
+from tepones.experiments import Images, Pretraining, Rung, load_rung
+from tepones.pruning.masks import sparsity
+from tepones.pruning.schedules import iterative, lottery
+from tepones.records import Store
+
+SOURCE = Images("digits", 8, 4)
+DENSE = Pretraining("small-resnet", SOURCE, Training(epochs=2, learning_rate=0.1, batch_size=16), 1)
+SPARSITIES = (0.5, 0.8, 0.95)
+
+
+def ladder(schedule, learning_rate=0.05):
+    training = Training(epochs=1, learning_rate=learning_rate, batch_size=16)
+    return [Rung(DENSE, "magnitude", schedule, SPARSITIES[: level + 1], training) for level in range(3)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    records = Store(tmp_path / "records")
+    for cell in (SOURCE, DENSE):
+        records.compute(cell)
+    return records
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("schedule", "module"), [("iterative", iterative), ("lottery", lottery)])
+def test_a_resumed_ladder_ends_with_the_weights_of_an_uninterrupted_one(store, tmp_path, monkeypatch, schedule, module):
+    rungs = ladder(schedule)
+    for rung in rungs[:2]:
+        store.compute(rung)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "train", interrupt)
+        store.compute(rungs[2])
+    assert store.get(rungs[2]) is None
+    resumed = Store(store.folder).compute(rungs[2]).tensors()
+
+    other = Store(tmp_path / "other")
+    for cell in (SOURCE, DENSE, *rungs):
+        straight = other.compute(cell).tensors()
+    assert resumed.keys() == straight.keys()
+    assert all(np.array_equal(resumed[name], straight[name]) for name in resumed)
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_last_good_rung(store):
+    good, bad = ladder("one-shot")[0], ladder("iterative", learning_rate=1e30)
+    store.compute(good)
+    with pytest.raises(TeponesError, match=r"step \d+: the gradient of .* is not finite"):
+        for rung in bad:
+            store.compute(rung)
+    assert store.get(bad[-1]) is None
+    _, masks = load_rung(store, good)
+    assert sparsity(masks) == pytest.approx(SPARSITIES[0], abs=1e-5)
+
+
+def test_rungs_start_where_their_schedule_says():
+    assert [rung.start() for rung in ladder("iterative")] == [DENSE, *ladder("iterative")[:2]]
+    assert [rung.start() for rung in ladder("one-shot")] == [DENSE] * 3
+    assert [rung.start() for rung in ladder("reinitialised")] == ladder("lottery")
+
+
+def test_the_control_without_the_tickets_weights_has_its_masks(store):
+    for ticket, control in zip(ladder("lottery")[:2], ladder("reinitialised")[:2], strict=True):
+        store.compute(ticket)
+        store.compute(control)
+        there, here = (load_rung(store, rung)[1] for rung in (ticket, control))
+        assert all(np.array_equal(there[name], here[name]) for name in there)
+
+
+def test_a_collapsed_layer_is_in_the_record(store):
+    sparsest = Rung(DENSE, "random", "one-shot", (0.99999,), DENSE.training)
+    values = store.compute(sparsest).values
+    _, masks = load_rung(store, sparsest)
+    assert values["collapsed"].split() == [name for name, mask in masks.items() if not mask.any()] != []
+    assert store.require(DENSE).values["collapsed"] == ""
