@@ -22,7 +22,7 @@ def tepones(*arguments, root=None, **environment):
         (["book", "--profile", "gigantic"], "unknown profile 'gigantic'; choose from: embedded"),
         (["run", "--workers", "0"], "--workers"),
         (["run", "--speed", "9"], "--speed"),
-        (["fly"], "unknown command 'fly'; choose from: book"),
+        (["fly"], "unknown command 'fly'; choose from: bench, book"),
         (["notebook", "poetry"], "unknown notebook 'poetry'; choose from: claims-ledger"),
         (
             ["notebook", "sweet-phase", "-p", "colour=red"],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tepones import agreement, profiles, study
+from tepones import agreement, plan, profiles, study
 from tepones.errors import TeponesError, UsageError
 from tepones.experiments import load_rung
 from tepones.pruning.masks import sparsity
@@ -47,10 +47,10 @@ def test_sparsities_are_those_of_the_profile(tiny):
 
 
 def test_recorded_masks_are_nested_and_hold(tiny):
-    store = study.store(tiny)
+    store = plan.store(tiny)
     for ladder in tiny.ladders:
         before = None
-        for cell in study.rungs(tiny, ladder):
+        for cell in plan.rungs(tiny, ladder):
             backbone, masks = load_rung(store, cell)
             weights = dict(backbone.named_parameters())
             assert all(not weights[name][~mask].any() for name, mask in masks.items())

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from tepones import profiles, study, zoo
+from tepones import plan, profiles, zoo
 from tepones.errors import TeponesError, UsageError
 from tepones.experiments import load_rung
 from tepones.profiles import TaskSize
@@ -25,7 +25,7 @@ def profile():
 @pytest.fixture(scope="module")
 def records(profile, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("records"))
-    for cell in (study.images(profile.source), *study.rungs(profile, profile.ladders[0])):
+    for cell in (plan.images(profile.source), *plan.rungs(profile, profile.ladders[0])):
         store.compute(cell)
     return store
 
@@ -68,7 +68,7 @@ def test_the_manifest_says_what_the_ladder_is(profile, exported):
 
 
 def test_a_rung_comes_back_as_it_was_recorded_up_to_half_precision(profile, records, exported):
-    for rung, cell in zip(zoo.manifest(exported).rungs, study.rungs(profile, profile.ladders[0]), strict=True):
+    for rung, cell in zip(zoo.manifest(exported).rungs, plan.rungs(profile, profile.ladders[0]), strict=True):
         recorded, masks = load_rung(records, cell)
         encoder = zoo.load(exported, rung.file)
         assert encoder.name == f"{exported.name}/{rung.file.removesuffix('.safetensors')}"

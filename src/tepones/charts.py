@@ -167,7 +167,7 @@ def sweet_phase(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
+    frame = tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
     first = frame.groupby(["target", "ladder"], sort=False)
     frame["isDense"] = frame["rung"] == first["rung"].transform("first")
     frame["dense"] = first["accuracy"].transform("first")
@@ -223,7 +223,7 @@ def score_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
+    frame = tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
     frame["best"] = _best(frame, "value")
     frame["optimum"] = _best(frame, "accuracy")
     span = _span(frame)
@@ -263,7 +263,7 @@ def scatter(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
+    frame = tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
         base = alt.Chart(part, title=title).encode(
@@ -298,7 +298,7 @@ def agreement_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["score", "target", "tau"])
+    frame = tidy(frame, ["score", "target", "tau"])
     order = frame.groupby("score")["tau"].mean().sort_values(ascending=False, kind="stable")
     base = alt.Chart(frame).encode(
         x=alt.X("target:N", title=None, sort=list(dict.fromkeys(frame["target"]))).axis(
@@ -336,7 +336,7 @@ def claims(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """
     columns = ["claim", "verdict", "estimate", "low", "high", "threshold", "unit"]
     _require(frame, columns)
-    frame = _tidy(frame[frame["estimate"].notna()].astype({"estimate": float, "low": float, "high": float}), columns)
+    frame = tidy(frame[frame["estimate"].notna()].astype({"estimate": float, "low": float, "high": float}), columns)
     colour = alt.Color("verdict:N", title="verdict").scale(
         domain=["supported", "not supported", "contradicted"], range=[PALETTE[2], PALETTE[4], PALETTE[1]]
     )
@@ -372,7 +372,7 @@ def information(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["mean", "quantity", "nats", "kind"])
+    frame = tidy(frame, ["mean", "quantity", "nats", "kind"])
     base = alt.Chart(frame).encode(
         x=alt.X("mean:Q", title="distance of a class mean from 0, in standard deviations"),
         y=alt.Y("nats:Q", title="information (nats)"),
@@ -402,7 +402,7 @@ def weights(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["rho", "score", "weight"])
+    frame = tidy(frame, ["rho", "score", "weight"])
     return (
         alt.Chart(frame)
         .mark_line()
@@ -433,7 +433,7 @@ def timing(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["what", "seconds", "ratio"])
+    frame = tidy(frame, ["what", "seconds", "ratio"])
     base = alt.Chart(frame).encode(
         y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("ratio", order="ascending")).axis(labelLimit=200),
         tooltip=["what:N", alt.Tooltip("seconds:Q", format=".3~g"), alt.Tooltip("ratio:Q", format=".3~g")],
@@ -487,8 +487,8 @@ def _span(frame: pd.DataFrame) -> list[float]:
     return [_round(0.8 * frame["remaining"].min()), 1.0]
 
 
-def _tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Keep `columns`, floats at six significant digits so that the last bits of a machine do not show."""
+def tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Keep `columns` of a frame, floats at six significant digits so that the last bits of a machine do not show."""
     _require(frame, columns)
     if frame.empty:
         raise UsageError("nothing to draw: the frame has no rows")

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from tepones.charts import PALETTE, SHAPES, WIDTH, _tidy
+from tepones.charts import PALETTE, SHAPES, WIDTH, tidy
 
 PROTOCOL_NAMES = {"linear": "frozen encoder", "full": "full fine-tuning"}
 
@@ -43,7 +43,7 @@ def printed_against_recomputed(frame: pd.DataFrame) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "verdict"]
-    frame = _tidy(frame, columns)
+    frame = tidy(frame, columns)
     colour = alt.Color("verdict:N", title="printed value").scale(domain=list(_VERDICTS), range=list(_VERDICTS.values()))
 
     def panel(part: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -86,7 +86,7 @@ def rankers(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["method", "kind", "dataset", "weighted_tau"])
+    frame = tidy(frame, ["method", "kind", "dataset", "weighted_tau"])
     means = frame.groupby(["method", "kind"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     order = list(means.sort_values("weighted_tau", ascending=False, kind="stable")["method"])
     names = ["reported", "baseline"]
@@ -123,7 +123,7 @@ def sparse_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
-    frame = _tidy(frame, columns)
+    frame = tidy(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
     labels = [f" {name} " for name in PROTOCOL_NAMES.values()]
     protocol = alt.param(
@@ -185,14 +185,14 @@ def sparse_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
+    frame = tidy(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
     mean = frame.groupby(["protocol", "method", "sparsity"], sort=False)["gain"].mean().reset_index()
     frame = pd.concat([mean.assign(dataset=ALL_TARGETS), frame], ignore_index=True)
     dense = frame.drop_duplicates(["protocol", "method", "dataset"]).assign(sparsity=0.0, gain=0.0, noise=0.0)
     frame = pd.concat([dense, frame], ignore_index=True).sort_values("sparsity", kind="stable")
     frame = frame.assign(low=frame["gain"] - 2 * frame["noise"], high=frame["gain"] + 2 * frame["noise"])
     frame["level"] = [f"{100 * level:g} %" if level else "dense" for level in frame["sparsity"]]
-    frame = _tidy(frame, list(frame))
+    frame = tidy(frame, list(frame))
     data_sets = sorted(set(frame["dataset"]) - {ALL_TARGETS}, key=str.lower)
     target = alt.param(
         name="target",
@@ -243,7 +243,7 @@ def sparse_outcomes(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = _tidy(frame, ["protocol", "method", "gain", "outcome"])
+    frame = tidy(frame, ["protocol", "method", "gain", "outcome"])
     side = frame["gain"].gt(0).map({True: "above", False: "below"})
     within = frame["outcome"].eq("unresolved").map({True: "within the seeds", False: "beyond the seeds"})
     frame = frame.assign(cells=side + ", " + within, rank=(side + ", " + within).map(list(_OUTCOMES).index))
@@ -292,9 +292,9 @@ def tep_ones_curves(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMix
         If a column is missing or a frame is empty.
     """
     ladder = ["backbone", "pretraining", "pruning_method"]
-    theirs = _tidy(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
+    theirs = tidy(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
     theirs = theirs.assign(ladder=theirs[ladder].agg(" ".join, axis=1), accuracy=theirs["accuracy_percent"])
-    ours = _tidy(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
+    ours = tidy(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
     ours = ours.assign(accuracy=100 * ours["accuracy"], protocol="linear")
     theirs, ours = _change(theirs), _change(ours)
 
@@ -340,7 +340,7 @@ def tep_ones_agreement(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevel
     columns = ["score", "target", "weighted_tau"]
     sources = {"TEP-ones, recomputed from its numbers": theirs, "this companion": ours}
     frame = pd.concat([part.assign(source=name) for name, part in sources.items()], ignore_index=True)
-    frame = _tidy(frame.dropna(subset=["weighted_tau"]), [*columns, "source"])
+    frame = tidy(frame.dropna(subset=["weighted_tau"]), [*columns, "source"])
     means = frame.groupby(["source", "score"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     colour = (
         alt.Color("source:N", title=None)
@@ -364,4 +364,4 @@ def _change(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.sort_values("sparsity", kind="stable")
     first = frame.groupby(["ladder", "target", "protocol"])["accuracy"].transform("first")
     changed = frame.assign(change=frame["accuracy"] - first)[["ladder", "target", "protocol", "sparsity", "change"]]
-    return _tidy(changed, list(changed))
+    return tidy(changed, list(changed))

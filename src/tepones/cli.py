@@ -36,9 +36,9 @@ workers_option = click.option(
 @workers_option
 def run(profile: str, workers: int | None) -> None:
     """Compute the records of a profile that do not exist yet."""
-    from tepones import profiles, study
+    from tepones import plan, profiles
 
-    n_computed = study.compute(profiles.load(profile), workers)
+    n_computed = plan.compute(profiles.load(profile), workers)
     click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
 
 

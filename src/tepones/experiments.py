@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from tepones import tasks
-from tepones.backbones import BACKBONES
+from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import accuracy, extract
-from tepones.backbones.training import Training, train
+from tepones.backbones.training import Training
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
@@ -49,12 +49,16 @@ class Images:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A dense backbone trained on the source task: rung 0 of every ladder that starts from it."""
+    """A dense backbone trained on the source task: rung 0 of every ladder that starts from it.
+
+    `objective` says what for: the source labels (``"supervised"``), or without them (``"simclr"``).
+    """
 
     backbone: str
     source: Images
     training: Training
     seed: int
+    objective: str = "supervised"
 
     def requires(self) -> list[Cell]:
         """The source images."""
@@ -62,7 +66,7 @@ class Pretraining:
 
     def code(self) -> list[str]:
         """Backbone, training and evaluation."""
-        return [BACKBONES.module(self.backbone), "tepones.backbones.training", "tepones.pruning.masks"]
+        return [BACKBONES.module(self.backbone), OBJECTIVES.module(self.objective), "tepones.pruning.masks"]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Train from scratch; the state early in training is kept too, under names that begin with `early:`."""
@@ -74,6 +78,7 @@ class Pretraining:
             if step == max(1, round(EARLY * n_steps)):
                 early.update(_arrays(backbone, "early:"))
 
+        train = OBJECTIVES.load(self.objective)
         labels = images["train_labels"]
         train(backbone, images["train_images"], labels, self.training, self.seed, after_step=keep_early)
         values, tensors = _rung_record(backbone, pruning_masks.dense(backbone), images)
@@ -170,7 +175,8 @@ class Scoring:
 
     def code(self) -> list[str]:
         """The scores, with all they import."""
-        return ["tepones.backbones.features", *(SCORES.module(name) for name in self.scores)]
+        scores = [SCORES.module(name) for name in self.scores]
+        return ["tepones.backbones.features", "tepones.scores.__init__", *scores]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """One row for each score, as `tepones.score` gives them."""

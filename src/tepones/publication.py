@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tepones import notebooks, paths, profiles, site, study
+from tepones import notebooks, paths, plan, profiles, site, study
 from tepones.records import write_atomically
 from tepones.runner import progress_bar
 
@@ -39,7 +39,7 @@ def live_book(profile: str, workers: int | None = None) -> Path:
     TeponesError
         If a cell of the study, a notebook or the site fails.
     """
-    study.compute(profiles.load(profile), workers)
+    plan.compute(profiles.load(profile), workers)
     staged = paths.build() / "book"
     _copy_sources(paths.book(), staged)
     _execute_all(staged / CHAPTERS, {"profile": profile, "records": "live"})

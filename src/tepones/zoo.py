@@ -182,15 +182,15 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
         If a record is missing.
     """
     # Here, not above: reading the zoo needs no study, and importing it takes seconds.
-    from tepones import study
+    from tepones import plan
     from tepones.backbones.features import accuracy
     from tepones.experiments import load_rung
 
     target = destination / ladder.name.replace(" ", "-")
-    images = records.require(study.images(profile.source)).tensors()
+    images = records.require(plan.images(profile.source)).tensors()
     side = images["test_images"].shape[1]
     rungs = []
-    for level, cell in enumerate(study.rungs(profile, ladder)):
+    for level, cell in enumerate(plan.rungs(profile, ladder)):
         model, _ = load_rung(records, cell)
         _round(model)
         encoder = Encoder("", profile.backbone, model, checkpoints.preparation(profile.backbone, side))
@@ -229,12 +229,12 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
 
 def export_profile(profile: "Profile", destination: Path | None = None) -> list[Path]:
     """Write the first ladder of each method of a computed profile, into `data/zoo` by default."""
-    from tepones import study
+    from tepones import plan
 
     first: dict[str, Ladder] = {}
     for ladder in profile.ladders:
         first.setdefault(ladder.method, ladder)
-    records = study.store(profile)
+    records = plan.store(profile)
     return [export(profile, ladder, records, destination or folder()) for ladder in first.values()]
 
 

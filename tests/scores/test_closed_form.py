@@ -262,3 +262,9 @@ def test_entropi_is_the_mean_entropy_of_on():
 def test_what_is_not_positive_definite_fails_in_one_line():
     with pytest.raises(TeponesError, match="a covariance of 2 features is not positive definite"):
         cholesky(np.asfortranarray([[1.0, 2], [2, 1]]))
+
+
+def test_a_feature_that_is_a_rounded_combination_of_others_changes_no_h_score():
+    x, y = labelled(n=60, d=5, apart=0.5, dtype=np.float32)
+    wider = np.column_stack([x, (0.1 * x[:, :1] + 0.7 * x[:, 1:2]).astype(np.float32)])
+    assert h_score(moments(wider, y)) == pytest.approx(h_score(moments(x, y)), rel=1e-5)

@@ -319,6 +319,10 @@ def test_knn_of_tied_neighbours_counts_each_alike():
     assert knn(x, [0, 0, 1, 2, 2]) == pytest.approx((0.5 + 0.5 + 0 + 1 + 1) / 5)
 
 
+def test_knn_never_takes_a_row_for_its_own_neighbour():
+    assert knn(np.array([[-5.0], [0], [5]]), [0, 1, 0]) == 0
+
+
 @pytest.mark.parametrize(("n", "d"), [(60, 5), (20, 30)])
 def test_probe_refits_without_each_row(n, d):
     x, y = labelled(n=n, d=d, c=3, apart=0.7, mean=3.0)

@@ -1,4 +1,4 @@
-"""Backbones: encoders by name. A new one is one file and one line in `BACKBONES`."""
+"""Backbones: encoders by name, and what they are pre-trained for. A new one is one file and one line here."""
 
 from tepones.registry import Registry
 
@@ -13,4 +13,12 @@ BACKBONES = Registry(
     families={"torchvision": "tepones.backbones.from_torchvision:from_torchvision"},
 )
 
-__all__ = ["BACKBONES"]
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "supervised": "tepones.backbones.training:train",
+        "simclr": "tepones.backbones.self_supervised:simclr",
+    },
+)
+
+__all__ = ["BACKBONES", "OBJECTIVES"]

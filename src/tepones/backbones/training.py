@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from tepones.backbones.base import Backbone
@@ -74,14 +75,42 @@ def train(
     TeponesError
         If a gradient is not finite; names the step and the layer. The weights are then those of the step before.
     """
-    backbone.train().to(memory_format=torch.channels_last)  # replaces the weights' storage: before all else
-    named = dict(backbone.named_parameters())
-    weights, factors = _hold(named, masks or {})
     pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
-    batches_per_epoch = max(1, len(pixels) // training.batch_size)
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        logits = backbone(to_input(pixels[rows]))
+        return functional.cross_entropy(logits, targets[rows], label_smoothing=training.label_smoothing)
+
+    fit(backbone, loss, len(pixels), training, seed, masks, after_step)
+
+
+def fit(
+    network: nn.Module,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    n_images: int,
+    training: Training,
+    seed: int,
+    masks: Mapping[str, torch.Tensor] | None = None,
+    after_step: AfterStep | None = None,
+) -> None:
+    """Minimise any loss; the loop of `train`, which describes all but these parameters.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Its parameters are trained.
+    loss : callable
+        Takes the row numbers of a batch, returns its mean loss.
+    n_images : int
+        Number of rows.
+    """
+    network.train().to(memory_format=torch.channels_last)  # replaces the weights' storage: before all else
+    named = dict(network.named_parameters())
+    weights, factors = _hold(named, masks or {})
+    batches_per_epoch = max(1, n_images // training.batch_size)
     n_steps = max(1, round(training.epochs * batches_per_epoch))
     optimiser = torch.optim.SGD(
-        backbone.parameters(),
+        network.parameters(),
         lr=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
@@ -91,14 +120,12 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     for step in range(n_steps):
         if step % batches_per_epoch == 0:
-            order = torch.randperm(len(pixels), generator=generator)
+            order = torch.randperm(n_images, generator=generator)
         start = step % batches_per_epoch * training.batch_size
-        rows = order[start : start + training.batch_size]
-        logits = backbone(to_input(pixels[rows]))
-        loss = functional.cross_entropy(logits, targets[rows], label_smoothing=training.label_smoothing)
+        value = loss(order[start : start + training.batch_size])
         optimiser.zero_grad()
-        loss.backward()
-        _require_finite(named, loss, step)
+        value.backward()
+        _require_finite(named, value, step)
         optimiser.step()
         cycle.step()
         _multiply(weights, factors)

@@ -6,15 +6,6 @@ from tepones import paths
 from tepones.errors import TeponesError
 from tepones.scores import SCORES
 
-HEADINGS = {
-    "scaling": "× 10",
-    "shifting": "+ 1",
-    "duplicates": "columns twice",
-    "dead": "dead columns",
-    "few_rows": "N ≤ D",
-    "empty": "nothing active",
-}
-
 
 def definitions() -> pd.DataFrame:
     """One row for each score: its name, what it is, what it needs, range, units and cost."""
@@ -29,15 +20,6 @@ def definitions() -> pd.DataFrame:
             "cost": [entry.cost for entry in entries.values()],
         }
     )
-
-
-def behaviour() -> pd.DataFrame:
-    """One row for each score: what it does with degenerate features, as its tests verify."""
-    rows = []
-    for name in SCORES:
-        found = SCORES.load(name).behaviour
-        rows.append({"score": f"`{name}`", **{heading: getattr(found, key) for key, heading in HEADINGS.items()}})
-    return pd.DataFrame(rows)
 
 
 def timing(size: str) -> pd.DataFrame:
