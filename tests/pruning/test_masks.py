@@ -131,7 +131,7 @@ def test_per_layer_all_layers_are_equally_sparse_and_the_whole_is_exact(sizes, s
 
 @pytest.mark.parametrize("do", [apply, lambda b, m: train(b, np.zeros((8, 8, 8, 3), np.uint8), [0] * 8, ONCE, 0, m)])
 def test_an_unknown_layer_name_is_refused(backbone, do):
-    with pytest.raises(UsageError, match="unknown .* 'encoder.99.weight'; choose from: .*encoder.0.weight"):
+    with pytest.raises(UsageError, match=r"unknown .* 'encoder\.99\.weight'; choose from: .*encoder\.0\.weight"):
         do(backbone, {"encoder.99.weight": torch.ones(1, dtype=torch.bool)})
 
 

@@ -35,7 +35,7 @@ def test_it_can_be_trained_on(trained, images):
     assert accuracy(smaller, *images) > 0.9
 
 
-def test_channels_that_are_zero_go_first_and_the_outputs_stay(trained, images):
+def test_channels_that_are_zero_go_first(trained, images):
     block = trained.encoder[6]
     with torch.no_grad():
         for layer in (block.conv1, block.norm1):
@@ -51,5 +51,5 @@ def test_a_sparsity_of_zero_is_a_copy_and_others_out_of_range_are_refused(traine
     assert n_weights(structured(trained, 0.0)) == n_weights(trained)
     with pytest.raises(UsageError, match=r"outside \[0, 1\)"):
         structured(trained, 1.0)
-    with pytest.raises(UsageError, match="out of reach: whole channels can be removed up to 0.9"):
+    with pytest.raises(UsageError, match="out of reach: whole channels can be removed up to"):
         structured(trained, 0.99999)

@@ -33,9 +33,7 @@ class Projected(nn.Module):
         super().__init__()
         n_features = backbone.classifier.in_features
         self.encoder = backbone.encoder
-        self.head = nn.Sequential(
-            nn.Linear(n_features, n_features), nn.ReLU(), nn.Linear(n_features, PROJECTION)
-        )
+        self.head = nn.Sequential(nn.Linear(n_features, n_features), nn.ReLU(), nn.Linear(n_features, PROJECTION))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Projections, shape (N, 64)."""

@@ -15,7 +15,7 @@ EXPANSION = 4
 
 
 def small_mobilenet(n_classes: int) -> Backbone:
-    """Eight inverted residuals and a last 1×1 convolution: 167,744 encoder parameters, 128 features.
+    """Eight inverted residuals and a last 1×1 convolution: 184,816 encoder parameters, 128 features.
 
     Parameters
     ----------

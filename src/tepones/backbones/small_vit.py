@@ -1,17 +1,44 @@
-"""A vision transformer for 32×32 images, after Dosovitskiy et al. 2021 (arXiv 2010.11929), built by torchvision.
+"""A vision transformer for 32×32 images (Dosovitskiy et al. 2021, arXiv 2010.11929); its layers are torchvision's.
 
-Patches of 8×8 pixels make 16 tokens and a class token, whose last state is the feature. About 4 million multiply-adds
-for an image.
+With patches and a class token it does not learn from 12,000 images in minutes. So three convolutions of stride 2 make
+the 16 tokens, as Xiao et al. 2021 (arXiv 2106.14881) propose, and the feature is the mean of the last tokens. About
+5 million multiply-adds for an image.
 """
 
+import torch
 from torch import nn
 
 from tepones._torchvision import torchvision
 from tepones.backbones.base import Backbone
 
 
+class Transformer(nn.Module):
+    """Convolutions that make tokens of an image, layers of attention and MLP, and the mean of the tokens."""
+
+    def __init__(self, width: int, depth: int, n_tokens: int):
+        super().__init__()
+        stem, n_in = [], 3
+        for n_out in (width // 4, width // 2, width):
+            stem += [nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+            n_in = n_out
+        self.stem = nn.Sequential(*stem, nn.Conv2d(width, width, 1))
+        self.layers = torchvision.models.vision_transformer.Encoder(
+            seq_length=n_tokens,
+            num_layers=depth,
+            num_heads=width // 16,
+            hidden_dim=width,
+            mlp_dim=4 * width,
+            dropout=0.0,
+            attention_dropout=0.0,
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images (N, 3, H, W) to features (N, width)."""
+        return self.layers(self.stem(images).flatten(2).transpose(1, 2)).mean(1)
+
+
 def small_vit(n_classes: int, width: int = 64, depth: int = 4) -> Backbone:
-    """Vision transformer of `depth` layers of `width` features: 207,296 encoder parameters, 64 features.
+    """Vision transformer of `depth` layers and `width` features: 228,944 encoder parameters, 64 features.
 
     Parameters
     ----------
@@ -22,13 +49,4 @@ def small_vit(n_classes: int, width: int = 64, depth: int = 4) -> Backbone:
     depth : int
         Layers.
     """
-    encoder = torchvision.models.VisionTransformer(
-        image_size=32,
-        patch_size=8,
-        num_layers=depth,
-        num_heads=width // 16,
-        hidden_dim=width,
-        mlp_dim=4 * width,
-    )
-    encoder.heads = nn.Identity()
-    return Backbone(encoder, width, n_classes)
+    return Backbone(Transformer(width, depth, n_tokens=16), width, n_classes)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import to_input
@@ -64,6 +65,7 @@ def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str,
 
     of_each = vmap(grad(loss), in_dims=(None, 0, 0))
     for batch, targets in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        with torch.no_grad():  # of the other parameters no gradient is wanted
+        # Of the other parameters no gradient is wanted; of attention's kernels vmap knows the plain one.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             found = of_each(weights, to_input(batch), targets)
         yield {name: (gradient * alive[name]).flatten(1) for name, gradient in found.items()}
