@@ -8,7 +8,7 @@ from tepones.scores import SCORES
 
 
 def definitions() -> pd.DataFrame:
-    """One row for each score: its name, what it is, what it needs, range, units and cost."""
+    """One row for each score: its name, what it is, what it needs, its range and units."""
     entries = {name: SCORES.load(name) for name in SCORES}
     return pd.DataFrame(
         {
@@ -17,7 +17,6 @@ def definitions() -> pd.DataFrame:
             "needs": [entry.needs for entry in entries.values()],
             "range": [entry.range for entry in entries.values()],
             "units": [entry.units for entry in entries.values()],
-            "cost": [entry.cost for entry in entries.values()],
         }
     )
 
