@@ -108,7 +108,10 @@ def test_neither_the_order_of_rows_nor_the_names_of_classes_matter(case, seed):
     names = np.array(["sun", "moon", "earth", "mars", "io"])
     before = values(features, labels, source, ORDERLESS, null=False)
     after = values(features[order], names[labels[order]], source[order], ORDERLESS, null=False)
-    other = ~np.isclose(after, before, rtol=1e-5, atol=1e-5)
+    # TransRate adds log(1 + λ/(nε)): the rounding of XᵀX in float64, divided by ε = 10⁻⁴, is what its λ = 0 become.
+    rounding = np.finfo(float).eps * features.shape[1] * float(np.square(features, dtype=float).max()) / 1e-4
+    slack = np.where(before.index.get_level_values("score") == "transrate", 1e-5 + rounding, 1e-5)
+    other = ~np.isclose(after, before, rtol=1e-5, atol=slack)
     assert not other.any(), (before[other], after[other])
 
 
