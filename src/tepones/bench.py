@@ -24,18 +24,17 @@ from tepones.scores.policy import rows_per_block
 
 @dataclass(frozen=True)
 class Size:
-    """Rows, features and classes; and the scores that are left out because their time or memory grows too fast."""
+    """Rows, features and classes."""
 
     n: int
     n_features: int
     n_classes: int
-    too_long: tuple[str, ...] = ()
 
 
 SIZES = {
     "small": Size(2_000, 512, 10),
     "medium": Size(10_000, 512, 100),
-    "large": Size(50_000, 2_048, 100, ("n_leep", "knn")),
+    "large": Size(50_000, 2_048, 100),
 }
 
 #: Scores that together should take no more than 2.5 times the product in float64.
@@ -107,7 +106,7 @@ def bench(size: str = "medium", scores: Sequence[str] | None = None) -> pd.DataF
     }
     if scores is None:
         tasks["closed-form family together"] = lambda: _compute(FAMILY, data)
-    tasks |= {name: lambda name=name: _compute([name], data) for name in names if name not in shape.too_long}
+    tasks |= {name: lambda name=name: _compute([name], data) for name in names}
     rows = []
     with threadpool_limits(1), progress_bar(len(tasks), f"bench {size}", "tasks") as bar:
         for what, task in tasks.items():

@@ -44,7 +44,8 @@ def live_book(profile: str, workers: int | None = None) -> Path:
     _copy_sources(paths.book(), staged)
     _execute_all(staged / CHAPTERS, {"profile": profile, "records": "live"})
     index = paths.book() / "_build" / "html" / "index.html"
-    state = _digest(path for path in sorted(staged.rglob("*")) if path.is_file())
+    sources = (path for path in sorted(staged.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    state = _digest(sources)
     stamp = paths.build() / "site.stamp"
     if not index.is_file() or not _holds(stamp, state):
         stamp.unlink(missing_ok=True)
