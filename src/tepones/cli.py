@@ -18,6 +18,18 @@ class _Group(click.Group):
         return super().resolve_command(context, args)
 
 
+class _Shard(click.ParamType):
+    """A part of a whole, from `1/n` to `n/n`."""
+
+    name = "PART/PARTS"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None):
+        part, _, parts = value.partition("/")
+        if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+            self.fail(f"{value!r}; expected PART/PARTS, from 1/16 to 16/16", parameter, context)
+        return int(part), int(parts)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tepones")
 def commands() -> None:
@@ -35,11 +47,18 @@ workers_option = click.option(
 @commands.command()
 @profile_option
 @workers_option
-def run(profile: str, workers: int | None) -> None:
+@click.option("--shard", type=_Shard(), help="One of several parts of the profile's ladders: 3/16.")
+@click.option("--cell", help="Compute a single record anew: the start of a name in the column `cell` of the tables.")
+def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: str | None) -> None:
     """Compute the records of a profile that do not exist yet."""
-    from tepones import plan, profiles
+    from tepones import plan, profiles, reproduction
 
-    n_computed = plan.compute(profiles.load(profile), workers)
+    study = profiles.load(profile)
+    if cell:
+        click.echo(reproduction.again(study, cell, workers).to_string(index=False))
+        return
+    ladders = plan.shard(study, *shard) if shard else None
+    n_computed = plan.compute(study, workers, ladders)
     click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
 
 

@@ -88,17 +88,26 @@ def rank(
 
 
 @click.command()
+@click.argument("what", type=click.Choice(["scores", "pruning"]), default="scores")
 @click.option(
-    "--size", type=click.Choice(["small", "medium", "large"]), default="medium", show_default=True,
-    help="2,000 × 512, 10,000 × 512 or 50,000 × 2,048 features; the large one takes minutes.",
+    "--size", type=click.Choice(["small", "medium", "large"]),
+    help="2,000 × 512, 10,000 × 512 (the default) or 50,000 × 2,048 features; the large one takes minutes.",
 )  # fmt: skip
 @scores_option("all")
 @format_option
-def bench(size: str, scores: str | None, form: str) -> None:
-    """Time the scores, on one thread, against one product XᵀX of the same features."""
-    from tepones import bench as benchmark
+def bench(what: str, size: str | None, scores: str | None, form: str) -> None:
+    """Time the scores against one product XᵀX of the same features, or pruning against its goals, on one thread."""
+    if what == "scores":
+        from tepones import bench as benchmark
 
-    click.echo(_text(benchmark.bench(size, _names(scores)), form))
+        table = benchmark.bench(size or "medium", _names(scores))
+    elif size or scores is not None:
+        raise UsageError("--size and --scores are options of `bench scores`; `bench pruning` has neither")
+    else:
+        from tepones import bench_pruning
+
+        table = bench_pruning.bench()
+    click.echo(_text(table, form))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -10,10 +10,12 @@ from tepones import tasks
 from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import accuracy, extract
-from tepones.backbones.training import Training
+from tepones.backbones.released import read
+from tepones.backbones.training import Training, train
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
+from tepones.pruning.resize import resize
 from tepones.records import Cell, Store, Tensors, Values
 from tepones.scores import SCORES, score
 from tepones.transfer import linear_probe
@@ -27,11 +29,13 @@ EARLY = 0.07
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a task, rendered or read once."""
+    """The images of a task, rendered, or read and resized, once."""
 
     task: str
     train_per_class: int
     test_per_class: int
+    pixels: int = 32
+    classes: int | None = None
 
     def requires(self) -> list[Cell]:
         """Nothing."""
@@ -42,8 +46,8 @@ class Images:
         return [tasks.TASKS.module(self.task)]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Number of classes; the images and labels of both splits."""
-        task = tasks.load(self.task, self.train_per_class, self.test_per_class)
+        """Names of the classes; the images and labels of both splits."""
+        task = tasks.load(self.task, self.train_per_class, self.test_per_class, self.pixels, self.classes)
         return {"classes": list(task.classes)}, {split: getattr(task, split) for split in SPLITS}
 
 
@@ -78,11 +82,40 @@ class Pretraining:
             if step == max(1, round(EARLY * n_steps)):
                 early.update(_arrays(backbone, "early:"))
 
-        train = OBJECTIVES.load(self.objective)
+        pretrain = OBJECTIVES.load(self.objective)
         labels = images["train_labels"]
-        train(backbone, images["train_images"], labels, self.training, self.seed, after_step=keep_early)
+        pretrain(backbone, images["train_images"], labels, self.training, self.seed, after_step=keep_early)
         values, tensors = _rung_record(backbone, pruning_masks.dense(backbone), images)
         return values, {**tensors, **early}
+
+
+@dataclass(frozen=True)
+class Released:
+    """A backbone with weights that others released: rung 0 of the ladders that start from it.
+
+    `weights` is a file `weights/NAME.safetensors` of the root folder of data sets, with torchvision's names of
+    tensors; weights that are zero in it count as pruned. `source` holds the images that criteria look at.
+    """
+
+    backbone: str
+    weights: str
+    source: Images
+    seed: int = 0
+
+    def requires(self) -> list[Cell]:
+        """The images for the criteria."""
+        return [self.source]
+
+    def code(self) -> list[str]:
+        """Backbone and masks."""
+        return ["tepones.backbones.released", "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Read the file; the source accuracy is not known."""
+        backbone, digest = read(self.weights, self.backbone)
+        masks = {name: weight.detach() != 0 for name, weight in pruning_masks.prunable(backbone).items()}
+        values, tensors = _rung_record(backbone, masks, _images(store, self.source))
+        return {**values, "weights": digest}, tensors
 
 
 @dataclass(frozen=True)
@@ -92,7 +125,7 @@ class Rung:
     `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``).
     """
 
-    pretraining: Pretraining
+    pretraining: Pretraining | Released
     criterion: str
     schedule: str
     sparsities: tuple[float, ...]
@@ -103,7 +136,7 @@ class Rung:
         """The rung that this one starts from, the dense backbone and its images."""
         return [self.start(), self.pretraining, self.pretraining.source]
 
-    def start(self) -> "Rung | Pretraining":
+    def start(self) -> "Rung | Pretraining | Released":
         """The rung that this one starts from: mostly the one before it, else as `tepones.pruning.STARTS` says."""
         start = STARTS.get(self.schedule)
         before = self.sparsities[:-1]
@@ -121,6 +154,7 @@ class Rung:
         backbone, masks = load_rung(store, self.start())
         level = 0 if STARTS.get(self.schedule) == "dense" else len(self.sparsities)
         seed = 1000 * self.pretraining.seed + level
+        fresh = _new_backbone(store, self.pretraining, seed).state_dict()
         setting = Setting(
             images=images["train_images"],
             labels=images["train_labels"],
@@ -129,17 +163,18 @@ class Rung:
             seed=seed,
             scope=self.scope,
             early=_tensors(store, self.pretraining, "early:"),
-            fresh=_new_backbone(store, self.pretraining, seed).state_dict(),
+            fresh=fresh,
         )
+        n_dense = sum(fresh[name].numel() for name in masks)
         masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
-        return _rung_record(backbone, masks, images)
+        return _rung_record(backbone, masks, images, n_dense)
 
 
 @dataclass(frozen=True)
 class Transfer:
     """Transfer accuracy of a rung on a target task: a linear probe on its frozen features."""
 
-    rung: Rung | Pretraining
+    rung: Rung | Pretraining | Released
     target: Images
     regularisation: tuple[float, ...]
 
@@ -162,10 +197,40 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class FineTuning:
+    """Transfer accuracy of a rung on a target task: all weights that remain are trained on it.
+
+    The seed decides the new classifier and the order of the images.
+    """
+
+    rung: Rung | Pretraining | Released
+    target: Images
+    training: Training
+    seed: int
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """Training and evaluation."""
+        return ["tepones.backbones.training", "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Test accuracy after the last step; the test split is used once."""
+        images = _images(store, self.target)
+        backbone, masks = load_rung(store, self.rung)
+        torch.manual_seed(self.seed)
+        backbone.classifier = torch.nn.Linear(backbone.classifier.in_features, _n_classes(store, self.target))
+        train(backbone, images["train_images"], images["train_labels"], self.training, self.seed, masks)
+        return {"accuracy": accuracy(backbone, images["test_images"], images["test_labels"])}, {}
+
+
+@dataclass(frozen=True)
 class Scoring:
     """Scores of a rung on the training split of a target task."""
 
-    rung: Rung | Pretraining
+    rung: Rung | Pretraining | Released
     target: Images
     scores: tuple[str, ...]
 
@@ -186,24 +251,26 @@ class Scoring:
         return {"rows": table.astype(object).where(table.notna(), None).to_dict("records")}, {}
 
 
-def load_rung(store: Store, rung: Rung | Pretraining) -> tuple[Backbone, pruning_masks.Masks]:
+def load_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:
     """Backbone and masks of a recorded rung."""
-    pretraining = rung if isinstance(rung, Pretraining) else rung.pretraining
+    pretraining = rung.pretraining if isinstance(rung, Rung) else rung
     backbone = _new_backbone(store, pretraining, pretraining.seed)
-    backbone.load_state_dict(_tensors(store, rung, "weight:"))
+    state = _tensors(store, rung, "weight:")
+    resize(backbone, state)
+    backbone.load_state_dict(state)
     return backbone.to(memory_format=torch.channels_last), _tensors(store, rung, "mask:")
 
 
-def _new_backbone(store: Store, pretraining: Pretraining, seed: int) -> Backbone:
+def _new_backbone(store: Store, pretraining: Pretraining | Released, seed: int) -> Backbone:
     """A backbone with weights drawn from a seed."""
     torch.manual_seed(seed)
     return BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
 
 
-def _tensors(store: Store, rung: Rung | Pretraining, prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors of a record whose names begin with a prefix, without it."""
+def _tensors(store: Store, rung: Rung | Pretraining | Released, prefix: str) -> dict[str, torch.Tensor]:
+    """Copies of the tensors of a record whose names begin with a prefix, without it."""
     found = store.require(rung).tensors().items()
-    return {name.removeprefix(prefix): torch.as_tensor(array) for name, array in found if name.startswith(prefix)}
+    return {name.removeprefix(prefix): torch.tensor(array) for name, array in found if name.startswith(prefix)}
 
 
 def _arrays(backbone: Backbone, prefix: str) -> dict[str, np.ndarray]:
@@ -212,15 +279,18 @@ def _arrays(backbone: Backbone, prefix: str) -> dict[str, np.ndarray]:
 
 
 def _rung_record(
-    backbone: Backbone, masks: pruning_masks.Masks, images: dict[str, np.ndarray]
+    backbone: Backbone, masks: pruning_masks.Masks, images: dict[str, np.ndarray], n_dense: int | None = None
 ) -> tuple[Values, Tensors]:
+    """What is recorded of a rung; of `n_dense` prunable weights, where a layer may have lost channels."""
     tensors = _arrays(backbone, "weight:")
     tensors |= {f"mask:{name}": mask.contiguous().numpy() for name, mask in masks.items()}
+    n_alive = sum(int(mask.sum()) for mask in masks.values())
+    judged = len(images["test_labels"]) > 0
     values = {
-        "sparsity": pruning_masks.sparsity(masks),
-        "nonzero_weights": sum(int(mask.sum()) for mask in masks.values()),
+        "sparsity": 1 - n_alive / n_dense if n_dense else pruning_masks.sparsity(masks),
+        "nonzero_weights": n_alive,
         "collapsed": " ".join(pruning_masks.collapsed(masks)),
-        "source_accuracy": accuracy(backbone, images["test_images"], images["test_labels"]),
+        "source_accuracy": accuracy(backbone, images["test_images"], images["test_labels"]) if judged else None,
     }
     return values, tensors
 
@@ -236,7 +306,7 @@ def _n_classes(store: Store, images: Images) -> int:
 
 
 @lru_cache(maxsize=1)
-def _features(store: Store, rung: Rung | Pretraining, target: Images) -> tuple[np.ndarray, np.ndarray]:
+def _features(store: Store, rung: Rung | Pretraining | Released, target: Images) -> tuple[np.ndarray, np.ndarray]:
     """Features of both splits; one is kept, for the cells of the same rung and target that follow."""
     backbone, _ = _last_rung(store, rung)
     images = _images(store, target)
@@ -244,5 +314,5 @@ def _features(store: Store, rung: Rung | Pretraining, target: Images) -> tuple[n
 
 
 @lru_cache(maxsize=1)
-def _last_rung(store: Store, rung: Rung | Pretraining) -> tuple[Backbone, pruning_masks.Masks]:
+def _last_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:
     return load_rung(store, rung)

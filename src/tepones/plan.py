@@ -1,17 +1,18 @@
 """What a profile computes: its cells, their order, and the tables that its records make."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from tepones import __version__, paths
+from tepones import __version__, paths, study
 from tepones.backbones.training import Training
-from tepones.experiments import Images, Pretraining, Rung, Scoring, Transfer
+from tepones.errors import TeponesError
+from tepones.experiments import FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
 from tepones.profiles import Ladder, Profile, TaskSize
-from tepones.records import Store, versions, write_atomically
+from tepones.records import Cell, Record, Store, identity, versions, write_atomically
 from tepones.runner import Job, run
-from tepones.study import PROVENANCE, TABLES, to_csv
+from tepones.study import FULL, PROBE
 
 
 def store(profile: Profile) -> Store:
@@ -19,92 +20,192 @@ def store(profile: Profile) -> Store:
     return Store(paths.records(profile.name))
 
 
-def images(size: TaskSize) -> Images:
+def images(size: TaskSize, pixels: int) -> Images:
     """Cell of the images of a task."""
-    return Images(size.task, size.train_per_class, size.test_per_class)
+    return Images(size.task, size.train_per_class, size.test_per_class, pixels, size.classes)
 
 
-def rungs(profile: Profile, ladder: Ladder) -> list[Pretraining | Rung]:
+def rungs(ladder: Ladder) -> list[Pretraining | Released | Rung]:
     """Cells of a ladder, from dense to sparsest."""
-    pretraining = Pretraining(
-        profile.backbone, images(profile.source), Training(**profile.pretraining.model_dump()), ladder.seed
-    )
-    fine_tuning = Training(**profile.fine_tuning.model_dump())
+    source = images(ladder.source, ladder.pixels)
+    if ladder.weights:
+        first = Released(ladder.backbone, ladder.weights, source, ladder.seed)
+    else:
+        training = Training(**ladder.pretraining.model_dump())
+        first = Pretraining(ladder.backbone, source, training, ladder.seed, ladder.objective)
+    training = Training(**ladder.fine_tuning.model_dump())
     return [
-        pretraining,
+        first,
         *(
-            Rung(pretraining, ladder.criterion, ladder.schedule, profile.sparsities[: level + 1], fine_tuning)
-            for level in range(len(profile.sparsities))
+            Rung(first, ladder.criterion, ladder.schedule, ladder.sparsities[: level + 1], training, ladder.scope)
+            for level in range(len(ladder.sparsities))
         ),
     ]
 
 
-def evaluations(profile: Profile, rung: Pretraining | Rung) -> Iterator[tuple[Transfer, Scoring]]:
-    """Cells of a rung on every target."""
-    for target in profile.targets:
-        yield (
-            Transfer(rung, images(target), profile.probe_regularisation),
-            Scoring(rung, images(target), profile.scores),
-        )
+def evaluations(
+    profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung
+) -> Iterator[tuple[Images, list[tuple[str, int, Transfer | FineTuning]], Scoring]]:
+    """Cells that judge a rung on every target: of its transfer accuracy, with protocol and repeat, and its scores."""
+    full = profile.full_fine_tuning
+    for size in profile.targets:
+        target = images(size, ladder.pixels)
+        judged: list[tuple[str, int, Transfer | FineTuning]] = [
+            (PROBE, 0, Transfer(rung, target, profile.probe_regularisation))
+        ]
+        if full and ladder.method in full.methods and size.task in full.targets:
+            training = Training(**full.training.model_dump())
+            judged += [(FULL, repeat, FineTuning(rung, target, training, repeat)) for repeat in range(full.repeats)]
+        yield target, judged, Scoring(rung, target, profile.scores)
 
 
-def jobs(profile: Profile) -> list[Job]:
-    """All jobs of a profile: images, then the rungs in the order of the ladders' levels, then what judges them."""
-    ladders = [rungs(profile, ladder) for ladder in profile.ladders]
-    levels = [rung for level in zip(*ladders, strict=True) for rung in level]
-    distinct = list(dict.fromkeys(levels))
-    return [
-        *([images(task)] for task in (profile.source, *profile.targets)),
-        *([rung] for rung in distinct),
-        *([cell for pair in evaluations(profile, rung) for cell in pair] for rung in distinct),
-    ]
+def jobs(profile: Profile, ladders: Iterable[Ladder]) -> list[Job]:
+    """Jobs of ladders of a profile, one ladder after the other: images, its rungs, then what judges them."""
+    found: dict[tuple[Cell, ...], None] = {}
+    for ladder in ladders:
+        cells = rungs(ladder)
+        for cell in cells:
+            found |= dict.fromkeys((needed,) for needed in closure(cell))
+        for rung in cells:
+            judging = list(evaluations(profile, ladder, rung))
+            found |= dict.fromkeys((target,) for target, _, _ in judging)
+            quick, slow = [], []
+            for _, judged, scoring in judging:
+                quick += [cell for protocol, _, cell in judged if protocol == PROBE] + [scoring]
+                slow += [(cell,) for protocol, _, cell in judged if protocol == FULL]
+            found |= dict.fromkeys([tuple(quick), *slow])
+    return list(found)
 
 
-def compute(profile: Profile, workers: int | None = None) -> int:
-    """Compute what is missing of a profile and write its tables; returns the number of cells computed."""
+def closure(cell: Cell) -> Iterator[Cell]:
+    """A cell after all that it needs."""
+    for needed in cell.requires():
+        yield from closure(needed)
+    yield cell
+
+
+def shard(profile: Profile, part: int, parts: int) -> list[Ladder]:
+    """Ladders of one of several parts of a profile, numbered from 1: every `parts`-th ladder."""
+    return list(profile.ladders[part - 1 :: parts])
+
+
+def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladder] | None = None) -> int:
+    """Compute what is missing of a profile and write its tables; returns the number of cells computed.
+
+    Parameters
+    ----------
+    profile : Profile
+    workers : int, optional
+        Processes; as many as there are cores by default.
+    ladders : iterable of Ladder, optional
+        Compute only these; the tables hold every ladder whose records are all there.
+    """
     records = store(profile)
-    n_computed = run(records, jobs(profile), f"study {profile.name}", workers)
-    found = tables(profile, records)
-    for name, table in {**found, PROVENANCE: provenance(profile, found)}.items():
-        write_atomically(records.folder / f"{name}.csv", to_csv(table).encode())
+    n_computed = run(records, jobs(profile, ladders or profile.ladders), f"study {profile.name}", workers)
+    write_tables(profile)
     return n_computed
 
 
+def write_tables(profile: Profile) -> None:
+    """Write the live tables of the ladders that are complete: computed here, or published before.
+
+    A ladder that was published before and not computed here is kept. The column `current` of its rungs says whether
+    all its records are what the code of this checkout would compute.
+    """
+    found = tables(profile, store(profile))
+    for name, table in {**found, study.PROVENANCE: provenance(profile, found)}.items():
+        write_atomically(paths.records(profile.name) / f"{name}.csv", study.to_csv(table).encode())
+
+
 def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
-    """Records of a computed profile as tidy tables `rungs`, `transfer`, `scores`.
+    """Records of a profile as tidy tables `rungs`, `transfer`, `scores`.
 
     Raises
     ------
     TeponesError
-        If a record is missing.
+        If no ladder is complete.
     """
-    rows: dict[str, list[dict]] = {name: [] for name in TABLES}
+    before = study.published(profile.name)
+    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in study.TABLES}
     for ladder in profile.ladders:
-        for level, rung in enumerate(rungs(profile, ladder)):
-            record = records.require(rung)
-            identity = {"ladder": ladder.name, "rung": level}
-            about = {"method": ladder.method, "seed": ladder.seed, **record.values}
-            rows["rungs"].append(identity | about | {"seconds": record.made["seconds"]})
-            for transfer, scoring in evaluations(profile, rung):
-                identity["target"] = transfer.target.task
-                found = records.require(transfer)
-                rows["transfer"].append(identity | found.values | {"seconds": found.made["seconds"]})
-                rows["scores"] += [identity | row for row in records.require(scoring).values["rows"]]
-    return {name: pd.DataFrame(rows[name]) for name in TABLES}
+        rows = _rows(profile, ladder, records) or _published_rows(profile, ladder, before)
+        for name in pieces if rows else ():
+            pieces[name].append(rows[name])
+    if not pieces["rungs"]:
+        raise TeponesError(f"no ladder of profile {profile.name} is complete; tepones run --profile {profile.name}")
+    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items()}
 
 
-def provenance(profile: Profile, study: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.DataFrame] | None:
+    """Rows of a ladder that was computed here, or None if a record is missing."""
+    rows: dict[str, list[dict]] = {name: [] for name in study.TABLES}
+    for level, rung in enumerate(rungs(ladder)):
+        place = {"ladder": ladder.name, "rung": level}
+        about = {"method": ladder.method, "seed": ladder.seed, "backbone": ladder.backbone}
+        found = records.get(rung)
+        if found is None:
+            return None
+        rows["rungs"].append(place | about | _measured(found) | _made(found, rung) | {"current": True})
+        for target, judged, scoring in evaluations(profile, ladder, rung):
+            place["target"] = target.task
+            for protocol, repeat, cell in judged:
+                found = records.get(cell)
+                if found is None:
+                    return None
+                row = {"protocol": protocol, "repeat": repeat, **found.values}
+                rows["transfer"].append(place | row | _made(found, cell))
+            found = records.get(scoring)
+            if found is None:
+                return None
+            rows["scores"] += [place | row | {"cell": identity(scoring)} for row in found.values["rows"]]
+    return {name: pd.DataFrame(found) for name, found in rows.items()}
+
+
+def _published_rows(
+    profile: Profile, ladder: Ladder, before: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame] | None:
+    """Rows of a ladder that was published before, or None; `current` only if every cell is what it would be now."""
+    rows = {name: table[table["ladder"] == ladder.name].copy() for name, table in before.items()}
+    if not rows or rows["rungs"].empty:
+        return None
+    expected = {identity(cell) for cell in cells(profile, ladder)}
+    rows["rungs"]["current"] = expected == {cell for table in rows.values() for cell in table["cell"]}
+    return rows
+
+
+def cells(profile: Profile, ladder: Ladder) -> Iterator[Cell]:
+    """Every cell that has a row in a table of the study."""
+    for rung in rungs(ladder):
+        yield rung
+        for _, judged, scoring in evaluations(profile, ladder, rung):
+            yield from (cell for _, _, cell in judged)
+            yield scoring
+
+
+def _measured(record: Record) -> dict[str, object]:
+    """What is known of a rung, for its row; the checksum of released weights stays in the record."""
+    return {name: value for name, value in record.values.items() if name != "weights"}
+
+
+def _made(record: Record, cell: Cell) -> dict[str, object]:
+    """What made a record: time, machine, cell."""
+    return {"seconds": record.made["seconds"], "machine": record.made["machine"], "cell": identity(cell)}
+
+
+def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """What made the records of a profile: columns item, value."""
-    seconds = sum(float(table["seconds"].sum()) for table in study.values() if "seconds" in table)
+    # A cell that several ladders share has a row for each.
+    timed = pd.concat([found[name][["cell", "seconds"]] for name in ("rungs", "transfer")]).drop_duplicates("cell")
     facts = {
         "profile": profile.name,
         "tepones": __version__,
         "python": platform.python_version(),
         **versions(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "ladders": len(profile.ladders),
-        "rungs": len(study["rungs"]),
+        "ladders": found["rungs"]["ladder"].nunique(),
+        "ladders of the profile": len(profile.ladders),
+        "ladders by another version of the code": found["rungs"].loc[~found["rungs"]["current"], "ladder"].nunique(),
+        "rungs": len(found["rungs"]),
         "targets": len(profile.targets),
-        "core seconds": round(seconds),
+        "core seconds": round(timed["seconds"].sum()),
     }
     return pd.DataFrame({"item": facts.keys(), "value": facts.values()})

@@ -1,12 +1,12 @@
 """Profiles: one scale of the whole study each, read from `data/profiles/NAME.yaml` and checked."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tepones import paths
-from tepones.backbones import BACKBONES
+from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.errors import UsageError, choose
 from tepones.pruning import CRITERIA, SCHEDULES
 from tepones.registry import Registry
@@ -32,11 +32,12 @@ def _known(registry: Registry):
 
 
 class TaskSize(_Strict):
-    """A task and how many images of each class to take."""
+    """A task, how many images of each class to take at most, and the number of classes if not the official one."""
 
     task: str
     train_per_class: Count
     test_per_class: Count
+    classes: Count | None = None
 
     _task = field_validator("task")(_known(TASKS))
 
@@ -49,19 +50,47 @@ class TrainingSize(_Strict):
 
 
 class Ladder(_Strict):
-    """One ladder: how it is pruned and the seed of its pre-training."""
+    """One ladder: its backbone, what that was trained on, how it is pruned, and the seed of all this.
 
+    `weights` names a file of released weights to start from, in place of a pre-training.
+    """
+
+    backbone: str
+    source: TaskSize
+    pixels: Count = 32
+    pretraining: TrainingSize | None = None
+    weights: str | None = None
+    objective: str = "supervised"
     criterion: str
     schedule: str
-    seed: Annotated[int, Field(ge=0)]
+    scope: Literal["global", "layer"] = "global"
+    fine_tuning: TrainingSize
+    sparsities: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+    seed: Annotated[int, Field(ge=0)] = 0
+    label: str = ""
 
+    _backbone = field_validator("backbone")(_known(BACKBONES))
+    _objective = field_validator("objective")(_known(OBJECTIVES))
     _criterion = field_validator("criterion")(_known(CRITERIA))
     _schedule = field_validator("schedule")(_known(SCHEDULES))
 
+    @field_validator("sparsities")
+    @classmethod
+    def _rising(cls, sparsities: tuple[float, ...]) -> tuple[float, ...]:
+        if list(sparsities) != sorted(set(sparsities)):
+            raise ValueError("sparsities must rise from rung to rung")
+        return sparsities
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "Ladder":
+        if (self.pretraining is None) == (self.weights is None):
+            raise ValueError("a ladder starts from a pretraining or from weights: give one of the two")
+        return self
+
     @property
     def method(self) -> str:
-        """The pruning method in words: criterion and schedule."""
-        return f"{self.criterion} {self.schedule}"
+        """The pruning method in words: criterion and schedule, after the label if there is one."""
+        return f"{self.label} {self.criterion} {self.schedule}".strip()
 
     @property
     def name(self) -> str:
@@ -69,21 +98,35 @@ class Ladder(_Strict):
         return f"{self.method} {self.seed}"
 
 
+class FullFineTuning(_Strict):
+    """Training of all weights that remain on the targets, besides the linear probe: where, how long, how often."""
+
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    training: TrainingSize
+    repeats: Count
+
+
 class Profile(_Strict):
     """Everything that decides a study. Fields are described in `CONTRIBUTING.md`."""
 
     name: str
-    backbone: str
-    source: TaskSize
     targets: Annotated[tuple[TaskSize, ...], Field(min_length=1)]
-    pretraining: TrainingSize
-    fine_tuning: TrainingSize
     ladders: Annotated[tuple[Ladder, ...], Field(min_length=1)]
-    sparsities: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
     scores: Annotated[tuple[str, ...], Field(min_length=1)]
     probe_regularisation: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    full_fine_tuning: FullFineTuning | None = None
 
-    _backbone = field_validator("backbone")(_known(BACKBONES))
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_ladders(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What a ladder does not say itself it takes from the fields of the same name of the profile."""
+        shared = {name: given[name] for name in Ladder.model_fields if name in given}
+        rest = {name: value for name, value in given.items() if name not in shared}
+        ladders = given.get("ladders")
+        if isinstance(ladders, list) and all(isinstance(ladder, dict) for ladder in ladders):
+            rest["ladders"] = [shared | ladder for ladder in ladders]
+        return rest
 
     @field_validator("scores")
     @classmethod
@@ -92,12 +135,17 @@ class Profile(_Strict):
             choose("score", name, SCORES)
         return names
 
-    @field_validator("sparsities")
-    @classmethod
-    def _rising(cls, sparsities: tuple[float, ...]) -> tuple[float, ...]:
-        if list(sparsities) != sorted(set(sparsities)):
-            raise ValueError("sparsities must rise from rung to rung")
-        return sparsities
+    @model_validator(mode="after")
+    def _consistent(self) -> "Profile":
+        names = [ladder.name for ladder in self.ladders]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two ladders are called {min(twice)!r}: give one a label")
+        if self.full_fine_tuning:
+            for target in self.full_fine_tuning.targets:
+                choose("target", target, [size.task for size in self.targets])
+            for method in self.full_fine_tuning.methods:
+                choose("method", method, {ladder.method for ladder in self.ladders})
+        return self
 
 
 def names() -> list[str]:
@@ -117,10 +165,18 @@ def load(name: str) -> Profile:
     choose("profile", name, names())
     path = paths.data() / "profiles" / f"{name}.yaml"
     try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) | {"name": name})
+        given = yaml.safe_load(path.read_text(encoding="utf-8")) | {"name": name}
+        return Profile.model_validate(given)
     except yaml.YAMLError as error:
         raise UsageError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in _written(first["loc"], given))
         raise UsageError(f"{path.name}: {field}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _written(place: tuple[int | str, ...], given: dict[str, Any]) -> tuple[int | str, ...]:
+    """Where in the file a field of a ladder is written: with the ladder, or above for all ladders."""
+    if place[:1] == ("ladders",) and len(place) > 2 and place[2] not in given["ladders"][place[1]]:
+        return place[2:]
+    return place

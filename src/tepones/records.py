@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 
 from tepones.errors import TeponesError
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib")
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "torch-pruning")
 Values = dict[str, Any]
 Tensors = Mapping[str, Any]
 
@@ -52,16 +52,21 @@ def kind(cell: Cell) -> str:
 
 
 @cache
-def key(cell: Cell) -> str:
-    """Name of the record of a cell: 20 hexadecimal digits."""
+def identity(cell: Cell) -> str:
+    """What a cell computes by which code, whatever machine and libraries do it: 20 hexadecimal digits."""
     depends_on = {
         "kind": kind(cell),
         "cell": dataclasses.asdict(cell),
-        "requires": [key(required) for required in cell.requires()],
+        "requires": [identity(required) for required in cell.requires()],
         "code": code_hash(type(cell), *cell.code()),
-        "versions": versions(),
     }
     return _sha256(_canonical(depends_on))[:20]
+
+
+@cache
+def key(cell: Cell) -> str:
+    """Name of the record of a cell: its identity and the versions of the libraries; 20 hexadecimal digits."""
+    return _sha256(_canonical({"cell": identity(cell), "versions": versions()}))[:20]
 
 
 @cache
@@ -137,8 +142,10 @@ class Record:
     blob: Path | None
 
     def tensors(self) -> Tensors:
-        """Load the tensors, as numpy arrays."""
-        return safetensors.numpy.load_file(self.blob)
+        """The tensors as numpy arrays, mapped into memory: read when used, and a change is not written back."""
+        from safetensors.torch import load_file  # maps files, which its twin for numpy does not
+
+        return {name: tensor.numpy() for name, tensor in load_file(self.blob).items()}
 
 
 class Store:

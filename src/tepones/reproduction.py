@@ -5,7 +5,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from tepones import paths, study
+from tepones.errors import UsageError
 from tepones.ledger import ledger
+from tepones.profiles import Profile
 
 #: What is compared: table, its identifying columns, the value.
 COMPARED = {
@@ -63,6 +65,51 @@ def compare(profile: str, records: str) -> Report:
         }
     )
     return Report(verdicts, int(same.sum()), _differences(published, here), _provenance(profile, records))
+
+
+def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFrame:
+    """Compute a single published record anew, with all that it needs and that is not there yet.
+
+    Parameters
+    ----------
+    profile : Profile
+    name : str
+        The start of a name in the column `cell` of the published tables.
+    workers : int, optional
+        Processes.
+
+    Returns
+    -------
+    DataFrame
+        One row for each number of the record: table, quantity, published, here.
+
+    Raises
+    ------
+    UsageError
+        If no published row, or several different ones, begin so; or if it was made by another version of the code.
+    """
+    from tepones import plan, records, runner  # they load torch, which a comparison does without
+
+    cells = {records.identity(cell): cell for ladder in profile.ladders for cell in plan.cells(profile, ladder)}
+    published = study.load(profile.name)
+    named = {cell for table in published.values() for cell in table["cell"] if cell.startswith(name)}
+    if len(named) != 1:
+        raise UsageError(f"{len(named)} published records of profile {profile.name} are named {name}…; expected one")
+    found = named.pop()
+    if found not in cells:
+        raise UsageError(f"record {found} was made by another version of the code; it cannot be made again by this one")
+    store = plan.store(profile)
+    runner.run(store, [(needed,) for needed in plan.closure(cells[found])], f"record {found}", workers)
+    values = store.require(cells[found]).values
+    rows = []
+    for table, key in (("rungs", "source_accuracy"), ("rungs", "sparsity"), ("transfer", "accuracy")):
+        before = published[table]
+        for number in before.loc[before["cell"] == found, key].iloc[:1]:
+            rows.append({"quantity": key, "published": number, "here": values[key]})
+    before = published["scores"]
+    for row, number in zip(values.get("rows", ()), before.loc[before["cell"] == found, "value"], strict=False):
+        rows.append({"quantity": row["score"], "published": number, "here": row["value"]})
+    return pd.DataFrame(rows)
 
 
 def _differences(published: dict[str, pd.DataFrame], here: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -11,6 +11,9 @@ from tepones.errors import TeponesError, choose
 TABLES = ("rungs", "transfer", "scores")
 PROVENANCE = "provenance"
 
+#: What transfer accuracy is measured by.
+PROTOCOLS = PROBE, FULL = ("probe", "fine-tuning")
+
 
 def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     """Tidy tables of a profile, as the chapters use them.
@@ -39,13 +42,23 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
 
 
-def tidy(study: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def published(profile: str) -> dict[str, pd.DataFrame]:
+    """Committed tables of a profile, or none if it has not been published."""
+    folder = paths.published_records(profile)
+    if not all((folder / f"{name}.csv").is_file() for name in TABLES):
+        return {}
+    return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+
+
+def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFrame:
     """One row for each rung, target and score, with the controls source accuracy and sparsity as further scores.
 
     Parameters
     ----------
     study : dict of str to DataFrame
         As `load` returns it.
+    protocol : {"probe", "fine-tuning"}
+        Which transfer accuracy; of repeats the mean.
 
     Returns
     -------
@@ -54,6 +67,9 @@ def tidy(study: dict[str, pd.DataFrame]) -> pd.DataFrame:
         minus the sparsity, which predicts that the denser rung wins.
     """
     rungs, transfer = study["rungs"], study["transfer"]
+    choose("protocol", protocol, PROTOCOLS)
+    transfer = transfer[transfer["protocol"] == protocol]
+    transfer = transfer.groupby(["ladder", "rung", "target"], as_index=False, sort=False)["accuracy"].mean()
     about = rungs[["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]]
     judged = transfer[["ladder", "rung", "target", "accuracy"]].merge(about, on=["ladder", "rung"])
     scored = judged.merge(study["scores"][["ladder", "rung", "target", "score", "value"]], how="left")

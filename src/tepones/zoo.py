@@ -3,7 +3,8 @@
 A ladder is a folder with one safetensors file for each rung, in the sparse encoding of `tepones.pruning.encoding`, and
 `manifest.json`, which says what the rungs are and holds the SHA-256 of each file. Weights of convolutions and
 linear layers are rounded to half precision; all other tensors are exact. What the manifest says of a rung
-(accuracy, sparsity, budget) was measured after rounding.
+(accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has fewer channels than its
+architecture says; sparsity always counts from the dense architecture.
 """
 
 import hashlib
@@ -18,17 +19,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from tepones import paths
-from tepones.backbones import checkpoints
+from tepones.backbones import BACKBONES, checkpoints
+from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
 from tepones.errors import TeponesError, choose
-from tepones.pruning.budget import budget, sparsity
+from tepones.pruning.budget import budget, nonzero_weights
 from tepones.pruning.encoding import decode, encode
+from tepones.pruning.masks import prunable
+from tepones.pruning.resize import resize
 from tepones.records import Store, versions, write_atomically
 
 if TYPE_CHECKING:
     from tepones.profiles import Ladder, Profile
 
 MANIFEST = "manifest.json"
+
+#: What a manifest tells of how a ladder was made: fields of `tepones.profiles.Ladder`.
+_CONFIG = {"criterion", "schedule", "scope", "objective", "pretraining", "weights", "fine_tuning"}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -38,13 +45,27 @@ class _Strict(BaseModel):
 
 
 class Rung(_Strict):
-    """What a manifest says of one rung."""
+    """What a manifest says of one rung.
+
+    Attributes
+    ----------
+    file, sha256 : str
+    sparsity : float
+        Fraction of the prunable weights of the dense architecture that are zero or gone.
+    source_accuracy : float or None
+        None if the source has no test images.
+    budget : dict
+        Fields of `tepones.pruning.budget.Budget`, of the rung as it is stored.
+    shrunk : dict
+        The same after `tepones.pruning.shrink.shrink`.
+    """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     sparsity: Fraction
-    source_accuracy: Fraction
+    source_accuracy: Fraction | None
     budget: dict[str, float]
+    shrunk: dict[str, float]
 
 
 class Manifest(_Strict):
@@ -60,7 +81,7 @@ class Manifest(_Strict):
     method : str
         Criterion and schedule.
     config : dict
-        Training before and after pruning, criterion, schedule.
+        Training before and after pruning, criterion, schedule, scope.
     seed : int
         Of the pre-training.
     values : str
@@ -71,7 +92,7 @@ class Manifest(_Strict):
         From dense to sparsest.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     architecture: str
     task: dict[str, Any]
     side: Annotated[int, Field(ge=1)]
@@ -143,31 +164,37 @@ def load(ladder: Path, file: str) -> Encoder:
         arrays = decode(safetensors.numpy.load(content))
     except (ValueError, safetensors.SafetensorError) as error:
         raise TeponesError(f"{path}: no rung ({checkpoints.one_line(error)})") from None
+    model = checkpoints.build(about.architecture, 1)
+    if not isinstance(model, Backbone):
+        raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
+    n_dense = _n_weights(model)
     state = {name: torch.as_tensor(array) for name, array in arrays.items()}
-    model = checkpoints.assemble(state, about.architecture, path)
+    try:
+        resize(model, state)
+    except TeponesError as error:
+        raise TeponesError(f"{path}: no {about.architecture}: {error}") from None
+    model.load_state_dict(state)
     encoder = Encoder(
         f"{ladder.name}/{path.stem}",
         about.architecture,
         model,
         checkpoints.preparation(about.architecture, about.side),
-        {"source_accuracy": rung.source_accuracy},
+        {} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy},
     )
-    found = sparsity(encoder)
+    found = 1 - nonzero_weights(encoder) / n_dense
     if abs(found - rung.sparsity) > 1e-6:
         raise TeponesError(f"{path}: its sparsity is {found:.6f}; {MANIFEST} says {rung.sparsity:.6f}")
     return encoder
 
 
-def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Path) -> Path:
+def export(ladder: "Ladder", records: Store, destination: Path) -> Path:
     """Write a ladder of a computed study.
 
     Parameters
     ----------
-    profile : Profile
     ladder : Ladder
-        One of the profile's.
     records : Store
-        Of the profile, computed.
+        With its rungs, computed.
     destination : Path
         The ladder's folder is made in it; the manifest is written last.
 
@@ -179,21 +206,25 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
     Raises
     ------
     TeponesError
-        If a record is missing.
+        If a record is missing, or the backbone cannot be shrunk.
     """
     # Here, not above: reading the zoo needs no study, and importing it takes seconds.
     from tepones import plan
     from tepones.backbones.features import accuracy
     from tepones.experiments import load_rung
+    from tepones.pruning.shrink import shrink
 
     target = destination / ladder.name.replace(" ", "-")
-    images = records.require(plan.images(profile.source)).tensors()
-    side = images["test_images"].shape[1]
-    rungs = []
-    for level, cell in enumerate(plan.rungs(profile, ladder)):
+    images = records.require(plan.images(ladder.source, ladder.pixels)).tensors()
+    test_images, test_labels = images["test_images"], images["test_labels"]
+    preparation = checkpoints.preparation(ladder.backbone, ladder.pixels)
+    rungs: list[dict[str, Any]] = []
+    for level, cell in enumerate(plan.rungs(ladder)):
         model, _ = load_rung(records, cell)
+        if level == 0:
+            n_dense = _n_weights(model)
         _round(model)
-        encoder = Encoder("", profile.backbone, model, checkpoints.preparation(profile.backbone, side))
+        encoder = Encoder("", ladder.backbone, model, preparation)
         content = safetensors.numpy.save(encode(_arrays(model)))
         file = f"rung-{level:02d}.safetensors"
         write_atomically(target / file, content)
@@ -201,23 +232,19 @@ def export(profile: "Profile", ladder: "Ladder", records: Store, destination: Pa
             {
                 "file": file,
                 "sha256": hashlib.sha256(content).hexdigest(),
-                "sparsity": sparsity(encoder),
-                "source_accuracy": accuracy(model, images["test_images"], images["test_labels"]),
+                "sparsity": 1 - nonzero_weights(encoder) / n_dense,
+                "source_accuracy": accuracy(model, test_images, test_labels) if len(test_labels) else None,
                 "budget": asdict(budget(encoder)),
+                "shrunk": asdict(budget(Encoder("", ladder.backbone, shrink(model), preparation))),
             }
         )
     about = {
-        "format": 1,
-        "architecture": profile.backbone,
-        "task": profile.source.model_dump(),
-        "side": side,
+        "format": 2,
+        "architecture": ladder.backbone,
+        "task": ladder.source.model_dump(),
+        "side": ladder.pixels,
         "method": ladder.method,
-        "config": {
-            "criterion": ladder.criterion,
-            "schedule": ladder.schedule,
-            "pretraining": profile.pretraining.model_dump(),
-            "fine_tuning": profile.fine_tuning.model_dump(),
-        },
+        "config": ladder.model_dump(include=_CONFIG),
         "seed": ladder.seed,
         "values": "float16",
         "versions": versions(),
@@ -235,7 +262,11 @@ def export_profile(profile: "Profile", destination: Path | None = None) -> list[
     for ladder in profile.ladders:
         first.setdefault(ladder.method, ladder)
     records = plan.store(profile)
-    return [export(profile, ladder, records, destination or folder()) for ladder in first.values()]
+    return [export(ladder, records, destination or folder()) for ladder in first.values()]
+
+
+def _n_weights(backbone: Backbone) -> int:
+    return sum(weight.numel() for weight in prunable(backbone).values())
 
 
 def _prunable(model: nn.Module) -> list[torch.Tensor]:

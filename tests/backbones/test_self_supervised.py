@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tepones.backbones import BACKBONES
-from tepones.backbones.features import accuracy, extract, to_input
+from tepones.backbones.features import accuracy, extract
 from tepones.backbones.self_supervised import nt_xent, simclr, view
 from tepones.backbones.training import Training
 from tepones.errors import TeponesError
@@ -35,7 +35,7 @@ def test_the_loss_is_least_where_views_agree_and_images_do_not():
 
 
 def test_views_are_crops_of_the_image_and_differ(images):
-    inputs = to_input(images[0])
+    inputs = BACKBONES.load("small-resnet")(4, width=8).prepare(images[0])
     generator = torch.Generator().manual_seed(0)
     first, second = view(inputs, generator), view(inputs, generator)
     assert first.shape == inputs.shape and first.isfinite().all()

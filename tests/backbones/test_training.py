@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tepones.backbones import BACKBONES
-from tepones.backbones.features import accuracy, extract, to_input
+from tepones.backbones.features import accuracy, extract
 from tepones.backbones.training import Training, train
 
 
@@ -31,6 +31,6 @@ def test_features_have_128_entries_and_do_not_depend_on_the_batch(images):
 
 
 def test_input_keeps_the_picture(images):
-    pixels = to_input(images[0])
+    pixels = BACKBONES.load("small-resnet")(4, width=8).prepare(images[0])
     assert pixels.shape == (64, 3, 32, 32)
     np.testing.assert_allclose(pixels[3, 1].numpy() * 64 + 127.5, images[0][3, :, :, 1], atol=1e-3)

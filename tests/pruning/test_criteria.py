@@ -7,7 +7,6 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional
 
-from tepones.backbones.features import to_input
 from tepones.errors import UsageError
 from tepones.pruning import CRITERIA
 from tepones.pruning.base import sample
@@ -24,7 +23,7 @@ def gradients_one_by_one(network, setting):
     images, labels = sample(setting, 512)
     rows = {name: [] for name in prunable(network)}
     for i in range(len(images)):
-        loss = functional.cross_entropy(network(to_input(images[i : i + 1])), labels[i : i + 1])
+        loss = functional.cross_entropy(network(network.prepare(images[i : i + 1])), labels[i : i + 1])
         found = torch.autograd.grad(loss, list(prunable(network).values()))
         for name, gradient in zip(rows, found, strict=True):
             rows[name].append(gradient.flatten())
@@ -44,7 +43,7 @@ def test_snip_is_the_derivative_by_the_mask(trained, setting):
     weights = {name: weight.detach() for name, weight in prunable(trained).items()}
     masks = {name: torch.ones_like(weight, requires_grad=True) for name, weight in weights.items()}
     trained.eval()
-    logits = functional_call(trained, {n: masks[n] * weights[n] for n in masks}, (to_input(images),))
+    logits = functional_call(trained, {n: masks[n] * weights[n] for n in masks}, (trained.prepare(images),))
     expected = torch.autograd.grad(functional.cross_entropy(logits, labels), list(masks.values()))
     found = CRITERIA.load("snip")(trained, setting())
     for name, gradient in zip(masks, expected, strict=True):

@@ -6,13 +6,14 @@ import pytest
 from tepones.backbones.training import Training
 from tepones.errors import TeponesError
 from tepones.experiments import Images, Pretraining, Rung, load_rung
-from tepones.pruning.masks import sparsity
-from tepones.pruning.schedules import iterative, lottery
+from tepones.pruning.masks import prunable, sparsity
+from tepones.pruning.schedules import channels, iterative, lottery
 from tepones.records import Store
 
 SOURCE = Images("digits", 8, 4)
 DENSE = Pretraining("small-resnet", SOURCE, Training(epochs=2, learning_rate=0.1, batch_size=16), 1)
 SPARSITIES = (0.5, 0.8, 0.95)
+RESUMED = [("iterative", iterative), ("lottery", lottery), ("structured", channels)]
 
 
 def ladder(schedule, learning_rate=0.05):
@@ -32,7 +33,7 @@ def interrupt(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("schedule", "module"), [("iterative", iterative), ("lottery", lottery)])
+@pytest.mark.parametrize(("schedule", "module"), RESUMED)
 def test_a_resumed_ladder_ends_with_the_weights_of_an_uninterrupted_one(store, tmp_path, monkeypatch, schedule, module):
     rungs = ladder(schedule)
     for rung in rungs[:2]:
@@ -81,3 +82,15 @@ def test_a_collapsed_layer_is_in_the_record(store):
     _, masks = load_rung(store, sparsest)
     assert values["collapsed"].split() == [name for name, mask in masks.items() if not mask.any()] != []
     assert store.require(DENSE).values["collapsed"] == ""
+
+
+def test_a_structured_rung_is_loaded_with_its_shapes_and_its_sparsity_counts_from_the_dense_backbone(store):
+    n_dense = store.require(DENSE).values["nonzero_weights"]
+    for rung, sparsity_asked in zip(ladder("structured"), SPARSITIES, strict=True):
+        values = store.compute(rung).values
+        network, masks = load_rung(store, rung)
+        assert sparsity_asked <= values["sparsity"] < sparsity_asked + 0.03
+        assert values["nonzero_weights"] == sum(weight.numel() for weight in prunable(network).values())
+        assert values["sparsity"] == pytest.approx(1 - values["nonzero_weights"] / n_dense)
+        assert all(mask.all() for mask in masks.values()) and values["collapsed"] == ""
+        assert network.classifier.in_features < 128

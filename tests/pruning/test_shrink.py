@@ -10,7 +10,6 @@ from torch import nn
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
-from tepones.backbones.features import to_input
 from tepones.backbones.training import Training, train
 from tepones.errors import TeponesError
 from tepones.pruning.masks import apply, dense, prunable, select
@@ -34,7 +33,7 @@ def n_parameters(network):
 
 def assert_same_outputs(network, small, images):
     network.eval()
-    inputs = to_input(images)
+    inputs = network.prepare(images)
     with torch.inference_mode():
         pairs = ((network.encoder(inputs), small.encoder(inputs)), (network(inputs), small(inputs)))
     for there, here in pairs:
@@ -112,7 +111,7 @@ def test_a_dense_network_keeps_its_size_and_the_features_their_number(networks, 
     assert n_parameters(shrink(networks["small-resnet"])) == n_parameters(networks["small-resnet"])
     empty = copy.deepcopy(networks["small-resnet"])
     apply(empty, {name: torch.zeros_like(mask) for name, mask in dense(empty).items()})
-    assert shrink(empty).encoder(to_input(images[0][:2])).shape == (2, 128)
+    assert shrink(empty).encoder(empty.prepare(images[0][:2])).shape == (2, 128)
 
 
 @pytest.mark.parametrize("name", ["small-vit", "torchvision:resnet18"])

@@ -48,7 +48,8 @@ def regret(score, accuracy, k: int = 1) -> float:
     floor = sure.max(initial=0.0)
     # The largest of `draws` among g sorted values is the i-th with probability C(i, draws-1)/C(g, draws).
     chance = np.array([comb(i, draws - 1) for i in range(tied.size)]) / comb(tied.size, draws)
-    return float(100 * max(accuracy.max() - chance @ np.maximum(tied, floor), 0.0))
+    # What each outcome loses, not the mean of the outcomes: the probabilities add up to 1 but for rounding.
+    return float(100 * (chance @ (accuracy.max() - np.maximum(tied, floor))))
 
 
 def regret_under_budget(score, accuracy, size, budget: float, k: int = 1) -> float:

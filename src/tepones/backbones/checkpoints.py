@@ -19,6 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tepones.backbones import BACKBONES
+from tepones.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from tepones.backbones.encoder import Encoder, Preparation, last_layer
 from tepones.errors import TeponesError, UsageError
 from tepones.records import write_atomically
@@ -91,7 +92,8 @@ def preparation(architecture: str, side: int = 32) -> Preparation:
         For a backbone of the study: pixels of the side of its source images.
     """
     if _is_ours(architecture):
-        return Preparation(side, side)
+        published = (IMAGENET_MEAN, IMAGENET_STD) if ":" in architecture else ()
+        return Preparation(side, side, *published)
     published = _published(architecture).transforms()
     return Preparation(
         published.resize_size[0],

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tepones.backbones.features import MEAN, STD
+from tepones.backbones.base import MEAN, STD
 
 #: The last layer of a classifier is one of these.
 LAYERS = nn.Linear | nn.Conv2d

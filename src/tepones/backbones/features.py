@@ -2,17 +2,12 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from tepones.backbones.base import Backbone
 
-BATCH = 512
-MEAN, STD = 127.5, 64.0
-
-
-def to_input(images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Turn uint8 RGB images (N, H, W, 3) into the float32 tensor (N, 3, H, W) that every backbone takes."""
-    pixels = torch.as_tensor(images).permute(0, 3, 1, 2)  # a view: already channels-last in memory
-    return pixels.float().sub_(MEAN).div_(STD)
+#: Pixels of a batch of images.
+BATCH = 512 * 32 * 32
 
 
 @torch.inference_mode()
@@ -28,16 +23,19 @@ def extract(backbone: Backbone, images: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (N, D)
-        Cost: one forward pass; memory of one batch of 512.
+        Cost: one forward pass; memory of one batch of 512 images of 32×32 pixels, or as many pixels of others.
     """
-    backbone.eval()
-    batches = torch.as_tensor(images).split(BATCH)
-    return torch.cat([backbone.encoder(to_input(batch)) for batch in batches]).numpy()
+    return _forward(backbone, backbone.encoder, images).numpy()
 
 
 @torch.inference_mode()
 def accuracy(backbone: Backbone, images: np.ndarray, labels: np.ndarray) -> float:
     """Fraction of images that the source classifier gets right, in [0, 1]."""
-    features = torch.as_tensor(extract(backbone, images))
-    predicted = backbone.classifier(features).argmax(1).numpy()
+    predicted = _forward(backbone, backbone, images).argmax(1).numpy()
     return float((predicted == labels).mean())
+
+
+def _forward(backbone: Backbone, network: nn.Module, images: np.ndarray) -> torch.Tensor:
+    backbone.eval()
+    batches = torch.as_tensor(images).split(max(1, BATCH // (images.shape[1] * images.shape[2])))
+    return torch.cat([network(backbone.prepare(batch)) for batch in batches])

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from tepones.backbones.base import Backbone
-from tepones.backbones.features import extract, to_input
+from tepones.backbones.features import extract
 from tepones.backbones.training import AfterStep, Training, fit
 
 TEMPERATURE = 0.2
@@ -78,7 +78,7 @@ def simclr(
     generator = torch.Generator().manual_seed(seed)
 
     def contrast(rows: torch.Tensor) -> torch.Tensor:
-        inputs = to_input(pixels[rows])
+        inputs = backbone.prepare(pixels[rows])
         views = torch.cat([view(inputs, generator), view(inputs, generator)])
         return nt_xent(network(views.contiguous(memory_format=torch.channels_last)))
 

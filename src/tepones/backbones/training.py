@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 from tepones.backbones.base import Backbone
-from tepones.backbones.features import to_input
 from tepones.errors import TeponesError, choose
 
 WARM_UP = 0.2
@@ -78,7 +77,7 @@ def train(
     pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
 
     def loss(rows: torch.Tensor) -> torch.Tensor:
-        logits = backbone(to_input(pixels[rows]))
+        logits = backbone(backbone.prepare(pixels[rows]))
         return functional.cross_entropy(logits, targets[rows], label_smoothing=training.label_smoothing)
 
     fit(backbone, loss, len(pixels), training, seed, masks, after_step)

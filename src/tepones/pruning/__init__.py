@@ -27,6 +27,7 @@ SCHEDULES = Registry(
         "acdc": "tepones.pruning.schedules.acdc:acdc",
         "rigl": "tepones.pruning.schedules.rigl:rigl",
         "str": "tepones.pruning.schedules.soft_threshold:soft_threshold",
+        "structured": "tepones.pruning.schedules.channels:channels",
     },
 )
 

@@ -1,26 +1,26 @@
 """Structured pruning: whole channels, removed physically by the library torch-pruning (Fang et al. 2023, 2301.12900).
 
 The library follows which layers share a channel (residual sums, depthwise convolutions, BatchNorm) and removes a
-channel from all of them. A rung of this kind has weights of other shapes, so it has no masks and is not a cell of the
-study; it is a function of its own.
+channel from all of them. The schedule `structured` makes ladders of it; `tepones.pruning.resize` loads its rungs.
 """
 
 import copy
 
 import torch
 import torch_pruning
+from torch import nn
 
 from tepones.backbones.base import Backbone
 from tepones.errors import UsageError
 from tepones.pruning.masks import prunable
 
-#: No layer, and not the network, loses more than this fraction of its channels (our choice): beyond it the library
-#: leaves out the layers that would lose their last one, and more asked means less removed.
+#: The network loses no more than this fraction of its channels at once (our choice): the library leaves out the layers
+#: that would lose their last one, so beyond it more asked means less removed.
 MOST = 0.9
 _HALVINGS = 12
 
 
-def structured(backbone: Backbone, sparsity: float, image_size: int = 32) -> Backbone:
+def structured(backbone: Backbone, sparsity: float, n_dense: int | None = None, image_size: int = 32) -> Backbone:
     """Remove the channels of least magnitude until a fraction of the prunable weights is gone.
 
     Parameters
@@ -28,8 +28,10 @@ def structured(backbone: Backbone, sparsity: float, image_size: int = 32) -> Bac
     backbone : Backbone
         Not changed.
     sparsity : float
-        Fraction of the prunable weights to remove, in [0, 1). A channel is the smallest piece: at least this much
-        goes, and no more than the smallest fraction of channels that removes it.
+        Fraction of the prunable weights that are gone afterwards, in [0, 1). A channel is the smallest piece: at least
+        this much goes, and no more than the smallest fraction of channels that removes it.
+    n_dense : int, optional
+        Prunable weights that the fraction is of, where `backbone` has lost some already; its own by default.
     image_size : int
         Side in pixels of the images that the network is traced with.
 
@@ -41,7 +43,8 @@ def structured(backbone: Backbone, sparsity: float, image_size: int = 32) -> Bac
     Raises
     ------
     UsageError
-        If the sparsity is outside [0, 1), or out of reach because every layer keeps a tenth of its channels.
+        If the sparsity is outside [0, 1), or out of reach because nine tenths of the channels are the most that goes
+        at once; if the network has attention, whose heads the library cannot cut.
 
     Notes
     -----
@@ -50,18 +53,25 @@ def structured(backbone: Backbone, sparsity: float, image_size: int = 32) -> Bac
     """
     if not 0 <= sparsity < 1:
         raise UsageError(f"sparsity {sparsity} is outside [0, 1)")
-    if sparsity == 0:
+    if any(isinstance(layer, nn.MultiheadAttention) for layer in backbone.modules()):
+        raise UsageError("structured pruning removes channels of convolutions; this backbone has attention")
+    total = n_dense or _n_weights(backbone)
+
+    def reached(network: Backbone) -> float:
+        return 1 - _n_weights(network) / total
+
+    if reached(backbone) >= sparsity:
         return copy.deepcopy(backbone).eval()
-    total = _n_weights(backbone)
     low, high = 0.0, MOST
     best = _without_channels(backbone, high, image_size)
-    if 1 - _n_weights(best) / total < sparsity:
-        reached = 1 - _n_weights(best) / total
-        raise UsageError(f"sparsity {sparsity} is out of reach: whole channels can be removed up to {reached:.3f}")
+    if reached(best) < sparsity:
+        raise UsageError(
+            f"sparsity {sparsity} is out of reach: whole channels can be removed up to {reached(best):.3f}"
+        )
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         pruned = _without_channels(backbone, middle, image_size)
-        if 1 - _n_weights(pruned) / total < sparsity:
+        if reached(pruned) < sparsity:
             low = middle
         else:
             high, best = middle, pruned

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tepones.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -17,7 +19,7 @@ class Task:
     classes : tuple of str
         Names of the C classes; a label is an index into it.
     train_images, test_images : ndarray of uint8, shape (N, H, W, 3)
-        RGB images.
+        RGB images. There may be no test images (N = 0): such a task serves calibration only.
     train_labels, test_labels : ndarray of int64, shape (N,)
         Labels in [0, C).
     """
@@ -28,6 +30,26 @@ class Task:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+
+
+def check_classes(name: str, where: object, found: int, expected: int) -> None:
+    """Refuse a number of classes that is not the expected one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    where : object
+        Where the classes were found, for the message: a folder, say.
+    found, expected : int
+
+    Raises
+    ------
+    UsageError
+        If the two differ.
+    """
+    if found != expected:
+        raise UsageError(f"{name}: {found} classes found in {where}, {expected} expected")
 
 
 def balanced_split(

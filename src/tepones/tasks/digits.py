@@ -5,10 +5,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tepones.tasks.base import Task, balanced_split
-from tepones.tasks.glyphs import SIDE
+from tepones.tasks.glyphs import SIDE, check_made
 
 
-def digits(name: str, train_per_class: int, test_per_class: int, seed: int = 0) -> Task:
+def digits(
+    name: str, train_per_class: int, test_per_class: int, pixels: int = SIDE, classes: int | None = None, seed: int = 0
+) -> Task:
     """Handwritten digits, split anew for each seed (the copy that scikit-learn ships has no official split).
 
     Parameters
@@ -17,15 +19,25 @@ def digits(name: str, train_per_class: int, test_per_class: int, seed: int = 0) 
         Name in the registry.
     train_per_class, test_per_class : int
         Images for each class; a class has 174 to 183 in all, the test split is served first.
+    pixels : int
+        32, nothing else.
+    classes : int, optional
+        10, nothing else.
     seed : int
         Seed of the split.
+
+    Raises
+    ------
+    UsageError
+        If `pixels` or `classes` is another number.
     """
     scans = load_digits()
+    check_made(name, len(scans.target_names), pixels, classes)
     images = np.stack([_enlarge(scan) for scan in scans.images])
     train, test = balanced_split(scans.target, train_per_class, test_per_class, seed)
     labels = scans.target.astype(np.int64)
-    classes = tuple(str(label) for label in scans.target_names)
-    return Task(name, classes, images[train], labels[train], images[test], labels[test])
+    names = tuple(str(label) for label in scans.target_names)
+    return Task(name, names, images[train], labels[train], images[test], labels[test])
 
 
 def _enlarge(scan: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from tepones.tasks.base import Task
+from tepones.errors import UsageError
+from tepones.tasks.base import Task, check_classes
 
 SIDE = 32
 SIZES = tuple(range(18, 29, 2))
@@ -105,7 +106,16 @@ def _split(name: str, per_class: int, seed: int, split: int) -> tuple[np.ndarray
     return images, np.repeat(np.arange(len(alphabet)), per_class)
 
 
-def glyphs(name: str, train_per_class: int, test_per_class: int, seed: int = 0) -> Task:
+def check_made(name: str, n_classes: int, pixels: int, classes: int | None) -> None:
+    """Refuse what a task of 32×32 pixels and `n_classes` classes cannot give; raises UsageError."""
+    if pixels != SIDE:
+        raise UsageError(f"{name}: pixels {pixels} is not possible; this task has images of {SIDE} pixels only")
+    check_classes(name, "the task", n_classes, n_classes if classes is None else classes)
+
+
+def glyphs(
+    name: str, train_per_class: int, test_per_class: int, pixels: int = SIDE, classes: int | None = None, seed: int = 0
+) -> Task:
     """Render a glyph task.
 
     Parameters
@@ -114,6 +124,10 @@ def glyphs(name: str, train_per_class: int, test_per_class: int, seed: int = 0) 
         An alphabet of `ALPHABETS`.
     train_per_class, test_per_class : int
         Images for each class.
+    pixels : int
+        32, nothing else.
+    classes : int, optional
+        Number of characters of the alphabet, nothing else.
     seed : int
         Same seed, same images, bit by bit.
 
@@ -121,7 +135,13 @@ def glyphs(name: str, train_per_class: int, test_per_class: int, seed: int = 0) 
     -------
     Task
         Cost: about 0.3 ms for each image on one core.
+
+    Raises
+    ------
+    UsageError
+        If `pixels` or `classes` is another number.
     """
+    check_made(name, len(ALPHABETS[name]), pixels, classes)
     train = _split(name, train_per_class, seed, 0)
     test = _split(name, test_per_class, seed, 1)
     return Task(name, tuple(ALPHABETS[name]), *train, *test)

@@ -13,7 +13,6 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tepones.backbones.base import Backbone
-from tepones.backbones.features import to_input
 from tepones.pruning.base import Setting, sample
 from tepones.pruning.masks import prunable
 
@@ -33,7 +32,7 @@ def mean_gradients(backbone: Backbone, setting: Setting) -> dict[str, torch.Tens
     images, labels = sample(setting, N_IMAGES)
     backbone.eval()
     weights = prunable(backbone)
-    loss = functional.cross_entropy(backbone(to_input(images)), labels)
+    loss = functional.cross_entropy(backbone(backbone.prepare(images)), labels)
     found = torch.autograd.grad(loss, list(weights.values()))
     return {name: gradient * (weight != 0) for (name, weight), gradient in zip(weights.items(), found, strict=True)}
 
@@ -67,5 +66,5 @@ def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str,
     for batch, targets in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         # Of the other parameters no gradient is wanted; of attention's kernels vmap knows the plain one.
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            found = of_each(weights, to_input(batch), targets)
+            found = of_each(weights, backbone.prepare(batch), targets)
         yield {name: (gradient * alive[name]).flatten(1) for name, gradient in found.items()}

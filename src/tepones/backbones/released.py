@@ -1,0 +1,58 @@
+"""Weights that others released, from a file of the root folder of data sets."""
+
+import hashlib
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+
+from tepones import paths
+from tepones._torchvision import torchvision
+from tepones.backbones.base import Backbone
+from tepones.backbones.from_torchvision import split
+from tepones.errors import TeponesError, UsageError
+
+
+def file(name: str) -> Path:
+    """Where the weights of a name lie."""
+    return paths.datasets() / "weights" / f"{name}.safetensors"
+
+
+def read(name: str, backbone: str) -> tuple[Backbone, str]:
+    """Load released weights.
+
+    Parameters
+    ----------
+    name : str
+        Of the file `weights/NAME.safetensors`, whose tensors are named and shaped as torchvision's.
+    backbone : str
+        Of torchvision's family: ``"torchvision:mobilenet_v2"``.
+
+    Returns
+    -------
+    Backbone
+        With float32 weights.
+    str
+        SHA-256 of the file.
+
+    Raises
+    ------
+    UsageError
+        If the backbone is not of torchvision's family.
+    TeponesError
+        If the file is missing or damaged, or a tensor is missing, too many or of another shape; names the file.
+    """
+    family, _, architecture = backbone.partition(":")
+    if family != "torchvision":
+        raise UsageError(f"released weights need a backbone torchvision:NAME, got {backbone!r}")
+    path = file(name)
+    try:
+        content = path.read_bytes()
+        network = torchvision.models.get_model(architecture, weights=None)
+        network.load_state_dict(safetensors.torch.load(content))
+    except FileNotFoundError:
+        raise TeponesError(f"released weights {name}: {path} is missing; put the file there") from None
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TeponesError(f"{path}: expected the tensors of torchvision's {architecture}: {reason}") from None
+    return split(network), hashlib.sha256(content).hexdigest()
