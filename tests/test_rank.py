@@ -160,9 +160,9 @@ def test_a_ladder_of_the_zoo_by_its_name(models, photos, tmp_path, monkeypatch):
     checkpoints.write(ladder / "rung-00.safetensors", models["trained"], "small-resnet")
     content = (ladder / "rung-00.safetensors").read_bytes()
     rung = {"file": "rung-00.safetensors", "sha256": zoo.hashlib.sha256(content).hexdigest()}
-    about = {"format": 1, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
+    about = {"format": 2, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
     about |= {"values": "float16", "versions": {}}
-    about["rungs"] = [rung | {"sparsity": 0, "source_accuracy": 0.75, "budget": {}}]
+    about["rungs"] = [rung | {"sparsity": 0, "source_accuracy": 0.75, "budget": {}, "shrunk": {}}]
     (ladder / zoo.MANIFEST).write_text(json.dumps(about))
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
     for name in ("steps", "steps/rung-00", ladder, ladder / "rung-00.safetensors"):

@@ -174,7 +174,11 @@ def test_a_shard_keeps_the_published_ladders_and_says_which_are_not_of_this_code
     found = pd.read_csv(checkout / "build" / "records" / "tiny" / "rungs.csv")
     assert list(found["ladder"].unique()) == list(rungs["ladder"].unique())
     marks = found.groupby("ladder")["current"].all()
-    assert marks.to_dict() == {"magnitude iterative 0": True, "magnitude iterative 1": True, "random iterative 0": False}
+    assert marks.to_dict() == {
+        "magnitude iterative 0": True,
+        "magnitude iterative 1": True,
+        "random iterative 0": False,
+    }
 
 
 def test_a_single_record_is_made_again(tiny_checkout, checkout):
@@ -200,7 +204,7 @@ def test_a_bad_shard_is_refused_in_one_line(checkout, shard):
 
 def test_full_fine_tuning_is_repeated_and_kept_apart_from_the_probe(checkout, monkeypatch):
     path = checkout / "data" / "profiles" / "tiny.yaml"
-    full = "{targets: [digits], methods: [random iterative], training: {epochs: 3, learning_rate: 0.1}, repeats: 2}"
+    full = "{targets: [digits], ladders: [random iterative 0], training: {epochs: 3, learning_rate: 0.1}, repeats: 2}"
     path.write_text(path.read_text() + f"full_fine_tuning: {full}\n")
     run = run_tiny(checkout, "--shard", "3/3")
     assert run.returncode == 0, run.stderr

@@ -10,7 +10,7 @@ from tepones.tasks.digits import digits
 from tepones.tasks.glyphs import ALPHABETS, _fonts_with, glyphs
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize("name", ["digits", *ALPHABETS])
 def test_every_task_is_balanced_and_well_formed(name):
     task = tasks.load(name, 3, 2)
     n = len(task.classes)
@@ -25,7 +25,7 @@ def test_every_task_is_balanced_and_well_formed(name):
 
 def test_the_source_has_at_least_52_classes_and_there_are_six_targets():
     assert len(ALPHABETS["latin"]) >= 52
-    assert len(set(tasks.TASKS) - {"latin"}) >= 6
+    assert len({"digits", *ALPHABETS} - {"latin"}) >= 6
 
 
 def test_alphabets_share_no_character():
@@ -38,7 +38,7 @@ def test_every_character_is_in_more_than_one_font():
 
 
 def test_same_seed_same_images_other_seed_others():
-    first, again, other = (glyphs("arrows", 2, 2, seed) for seed in (0, 0, 1))
+    first, again, other = (glyphs("arrows", 2, 2, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(first.train_images, again.train_images)
     assert np.array_equal(first.test_images, again.test_images)
     assert not np.array_equal(first.train_images, other.train_images)

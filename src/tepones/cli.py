@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from tepones import __version__, cli_ledger, cli_rank
+from tepones import __version__, cli_data, cli_ledger, cli_rank
 from tepones.errors import TeponesError, UsageError, choose
 
 
@@ -97,7 +97,20 @@ def publish(profile: str) -> None:
         click.echo(str(path))
 
 
-for command in (cli_rank.score, cli_rank.rank, cli_rank.bench, cli_ledger.ledger):
+@commands.command()
+@click.argument("backbone")
+def prunable(backbone: str) -> None:
+    """Print what pruning can remove of a backbone, and what not.
+
+    BACKBONE is a backbone of the study such as small-vit, or torchvision:NAME for one of torchvision's classifiers.
+    """
+    from tepones.backbones import BACKBONES
+    from tepones.pruning import overview
+
+    click.echo("\n".join(overview.lines(BACKBONES.load(backbone)(1))))
+
+
+for command in (cli_rank.score, cli_rank.rank, cli_rank.bench, cli_ledger.ledger, cli_data.download):
     commands.add_command(command)
 
 

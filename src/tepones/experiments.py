@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tepones import tasks
+from tepones.ablations import vary
 from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import accuracy, extract
@@ -21,6 +22,9 @@ from tepones.scores import SCORES, score
 from tepones.transfer import linear_probe
 
 SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
+
+#: Images of a batch where only predictions are wanted.
+BATCH = 256
 
 #: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
 #: (arXiv 1903.01611) find 0.1 % to 7 % to serve.
@@ -245,10 +249,43 @@ class Scoring:
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """One row for each score, as `tepones.score` gives them."""
-        labels = _images(store, self.target)["train_labels"]
-        train_features, _ = _features(store, self.rung, self.target)
-        table = score(train_features, labels, scores=list(self.scores))
+        images = _images(store, self.target)
+        features, _ = _features(store, self.rung, self.target)
+        probabilities = None
+        if not {"nce", "leep"}.isdisjoint(self.scores):
+            backbone, _ = _last_rung(store, self.rung)
+            probabilities = predict(backbone, images["train_images"])
+        table = score(features, images["train_labels"], scores=list(self.scores), probabilities=probabilities)
         return {"rows": table.astype(object).where(table.notna(), None).to_dict("records")}, {}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The Gaussian TEP-ones score of a rung on the training split of a target task, one choice changed at a time."""
+
+    rung: Rung | Pretraining | Released
+    target: Images
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """The choices, with features and scores."""
+        return ["tepones.ablations"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """One row for each choice and level, as `tepones.ablations.vary` gives them."""
+        images = _images(store, self.target)
+        backbone, _ = _last_rung(store, self.rung)
+        return {"rows": vary(backbone, images["train_images"], images["train_labels"])}, {}
+
+
+@torch.inference_mode()
+def predict(backbone: Backbone, images: np.ndarray) -> np.ndarray:
+    """Source-class probabilities, float32 of shape (N, n_classes), of uint8 RGB images (N, H, W, 3)."""
+    batches = torch.as_tensor(images).split(BATCH)
+    return torch.cat([backbone.eval()(backbone.prepare(batch)).softmax(1) for batch in batches]).numpy()
 
 
 def load_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:

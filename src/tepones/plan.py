@@ -8,7 +8,7 @@ import pandas as pd
 from tepones import __version__, paths, study
 from tepones.backbones.training import Training
 from tepones.errors import TeponesError
-from tepones.experiments import FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
+from tepones.experiments import Ablation, FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
 from tepones.profiles import Ladder, Profile, TaskSize
 from tepones.records import Cell, Record, Store, identity, versions, write_atomically
 from tepones.runner import Job, run
@@ -53,15 +53,22 @@ def evaluations(
         judged: list[tuple[str, int, Transfer | FineTuning]] = [
             (PROBE, 0, Transfer(rung, target, profile.probe_regularisation))
         ]
-        if full and ladder.method in full.methods and size.task in full.targets:
+        if full and ladder.name in full.ladders and size.task in full.targets:
             training = Training(**full.training.model_dump())
             judged += [(FULL, repeat, FineTuning(rung, target, training, repeat)) for repeat in range(full.repeats)]
         yield target, judged, Scoring(rung, target, profile.scores)
 
 
+def ablations(profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung) -> list[Ablation]:
+    """Cells that vary the score of a rung on every target, for the ladders that the profile names."""
+    wanted = profile.targets if ladder.name in profile.ablations else ()
+    return [Ablation(rung, images(size, ladder.pixels)) for size in wanted]
+
+
 def jobs(profile: Profile, ladders: Iterable[Ladder]) -> list[Job]:
-    """Jobs of ladders of a profile, one ladder after the other: images, its rungs, then what judges them."""
+    """Jobs of ladders of a profile, one ladder after the other: images, its rungs, what judges them; long ones last."""
     found: dict[tuple[Cell, ...], None] = {}
+    last: dict[tuple[Cell, ...], None] = {}
     for ladder in ladders:
         cells = rungs(ladder)
         for cell in cells:
@@ -69,12 +76,13 @@ def jobs(profile: Profile, ladders: Iterable[Ladder]) -> list[Job]:
         for rung in cells:
             judging = list(evaluations(profile, ladder, rung))
             found |= dict.fromkeys((target,) for target, _, _ in judging)
-            quick, slow = [], []
+            quick: list[Cell] = []
             for _, judged, scoring in judging:
                 quick += [cell for protocol, _, cell in judged if protocol == PROBE] + [scoring]
-                slow += [(cell,) for protocol, _, cell in judged if protocol == FULL]
-            found |= dict.fromkeys([tuple(quick), *slow])
-    return list(found)
+                last |= dict.fromkeys((cell,) for protocol, _, cell in judged if protocol == FULL)
+            found[tuple(quick)] = None
+            last |= dict.fromkeys((cell,) for cell in ablations(profile, ladder, rung))
+    return [*found, *last]
 
 
 def closure(cell: Cell) -> Iterator[Cell]:
@@ -118,7 +126,7 @@ def write_tables(profile: Profile) -> None:
 
 
 def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
-    """Records of a profile as tidy tables `rungs`, `transfer`, `scores`.
+    """Records of a profile as tidy tables `rungs`, `transfer`, `scores`, and `ablations` if there are any.
 
     Raises
     ------
@@ -126,19 +134,23 @@ def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
         If no ladder is complete.
     """
     before = study.published(profile.name)
-    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in study.TABLES}
+    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
     for ladder in profile.ladders:
         rows = _rows(profile, ladder, records) or _published_rows(profile, ladder, before)
-        for name in pieces if rows else ():
-            pieces[name].append(rows[name])
+        for name, table in (rows or {}).items():
+            if not table.empty:
+                pieces[name].append(table)
     if not pieces["rungs"]:
         raise TeponesError(f"no ladder of profile {profile.name} is complete; tepones run --profile {profile.name}")
-    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items()}
+    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items() if found}
 
 
 def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.DataFrame] | None:
-    """Rows of a ladder that was computed here, or None if a record is missing."""
-    rows: dict[str, list[dict]] = {name: [] for name in study.TABLES}
+    """Rows of a ladder that was computed here, or None if a record is missing.
+
+    Of full fine-tuning and ablations there are the rows that exist: they come last.
+    """
+    rows: dict[str, list[dict]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
     for level, rung in enumerate(rungs(ladder)):
         place = {"ladder": ladder.name, "rung": level}
         about = {"method": ladder.method, "seed": ladder.seed, "backbone": ladder.backbone}
@@ -150,14 +162,20 @@ def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.Data
             place["target"] = target.task
             for protocol, repeat, cell in judged:
                 found = records.get(cell)
-                if found is None:
+                if found is None and protocol == PROBE:
                     return None
-                row = {"protocol": protocol, "repeat": repeat, **found.values}
-                rows["transfer"].append(place | row | _made(found, cell))
+                if found is not None:
+                    row = {"protocol": protocol, "repeat": repeat, **found.values}
+                    rows["transfer"].append(place | row | _made(found, cell))
             found = records.get(scoring)
             if found is None:
                 return None
             rows["scores"] += [place | row | {"cell": identity(scoring)} for row in found.values["rows"]]
+        for cell in ablations(profile, ladder, rung):
+            found = records.get(cell)
+            place["target"] = cell.target.task
+            found_rows = found.values["rows"] if found else ()
+            rows[study.ABLATIONS] += [place | row | {"cell": identity(cell)} for row in found_rows]
     return {name: pd.DataFrame(found) for name, found in rows.items()}
 
 
@@ -169,7 +187,7 @@ def _published_rows(
     if not rows or rows["rungs"].empty:
         return None
     expected = {identity(cell) for cell in cells(profile, ladder)}
-    rows["rungs"]["current"] = expected == {cell for table in rows.values() for cell in table["cell"]}
+    rows["rungs"]["current"] = {cell for table in rows.values() for cell in table["cell"]} <= expected
     return rows
 
 
@@ -180,6 +198,7 @@ def cells(profile: Profile, ladder: Ladder) -> Iterator[Cell]:
         for _, judged, scoring in evaluations(profile, ladder, rung):
             yield from (cell for _, _, cell in judged)
             yield scoring
+        yield from ablations(profile, ladder, rung)
 
 
 def _measured(record: Record) -> dict[str, object]:
@@ -196,7 +215,7 @@ def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame
     """What made the records of a profile: columns item, value."""
     # A cell that several ladders share has a row for each.
     timed = pd.concat([found[name][["cell", "seconds"]] for name in ("rungs", "transfer")]).drop_duplicates("cell")
-    facts = {
+    facts: dict[str, object] = {
         "profile": profile.name,
         "tepones": __version__,
         "python": platform.python_version(),

@@ -102,7 +102,7 @@ class FullFineTuning(_Strict):
     """Training of all weights that remain on the targets, besides the linear probe: where, how long, how often."""
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    ladders: Annotated[tuple[str, ...], Field(min_length=1)]
     training: TrainingSize
     repeats: Count
 
@@ -116,6 +116,7 @@ class Profile(_Strict):
     scores: Annotated[tuple[str, ...], Field(min_length=1)]
     probe_regularisation: Annotated[tuple[Positive, ...], Field(min_length=1)]
     full_fine_tuning: FullFineTuning | None = None
+    ablations: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -140,11 +141,11 @@ class Profile(_Strict):
         names = [ladder.name for ladder in self.ladders]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two ladders are called {min(twice)!r}: give one a label")
-        if self.full_fine_tuning:
-            for target in self.full_fine_tuning.targets:
-                choose("target", target, [size.task for size in self.targets])
-            for method in self.full_fine_tuning.methods:
-                choose("method", method, {ladder.method for ladder in self.ladders})
+        full = self.full_fine_tuning
+        for target in full.targets if full else ():
+            choose("target", target, [size.task for size in self.targets])
+        for ladder in (*(full.ladders if full else ()), *self.ablations):
+            choose("ladder", ladder, names)
         return self
 
 

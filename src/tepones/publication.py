@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tepones import notebooks, paths, plan, profiles, site, study
+from tepones import notebooks, paths, plan, profiles, site
 from tepones.records import write_atomically
 from tepones.runner import progress_bar
 
@@ -70,11 +70,11 @@ def publish(profile: str) -> list[Path]:
     """
     from tepones.figures import write_readme_picture
 
-    study.load(profile, "live")
+    plan.write_tables(profiles.load(profile))
     written = []
-    for table in (*study.TABLES, study.PROVENANCE):
-        written.append(paths.published_records(profile) / f"{table}.csv")
-        write_atomically(written[-1], (paths.records(profile) / f"{table}.csv").read_bytes())
+    for table in sorted(paths.records(profile).glob("*.csv")):
+        written.append(paths.published_records(profile) / table.name)
+        write_atomically(written[-1], table.read_bytes())
     written += _execute_all(paths.book() / CHAPTERS, {})
     return [*written, write_readme_picture()]
 

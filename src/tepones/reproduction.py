@@ -12,7 +12,7 @@ from tepones.profiles import Profile
 #: What is compared: table, its identifying columns, the value.
 COMPARED = {
     "source accuracy": ("rungs", ["ladder", "rung"], "source_accuracy"),
-    "transfer accuracy": ("transfer", ["ladder", "rung", "target"], "accuracy"),
+    "transfer accuracy": ("transfer", ["ladder", "rung", "target", "protocol", "repeat"], "accuracy"),
     "score": ("scores", ["ladder", "rung", "target", "score"], "value"),
 }
 

@@ -1,6 +1,7 @@
 """The study of a profile as tidy tables: what the chapters read. Nothing is computed here, and torch is not needed."""
 
 import io
+from pathlib import Path
 
 import pandas as pd
 
@@ -9,6 +10,8 @@ from tepones.errors import TeponesError, choose
 
 #: Tables of a study, as documented in `data/records/README.md`.
 TABLES = ("rungs", "transfer", "scores")
+#: And a table that not every study has.
+ABLATIONS = "ablations"
 PROVENANCE = "provenance"
 
 #: What transfer accuracy is measured by.
@@ -27,7 +30,8 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``rungs``: one row for each ladder × rung; ``transfer``: × target; ``scores``: × target × score.
+        ``rungs``: one row for each ladder × rung; ``transfer``: × target; ``scores``: × target × score; where the
+        profile has them, ``ablations``: × target × choice × level.
     """
     choose("profile", profile, profiles.names())
     folders = {"published": paths.published_records, "live": paths.records}
@@ -39,7 +43,7 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
         raise TeponesError(
             f"no {records} records of profile {profile}: {missing[0]}.csv is missing in {folder}; {make}"
         )
-    return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+    return _read(folder)
 
 
 def published(profile: str) -> dict[str, pd.DataFrame]:
@@ -47,7 +51,12 @@ def published(profile: str) -> dict[str, pd.DataFrame]:
     folder = paths.published_records(profile)
     if not all((folder / f"{name}.csv").is_file() for name in TABLES):
         return {}
-    return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+    return _read(folder)
+
+
+def _read(folder: Path) -> dict[str, pd.DataFrame]:
+    names = [name for name in (*TABLES, ABLATIONS) if (folder / f"{name}.csv").is_file()]
+    return {name: pd.read_csv(folder / f"{name}.csv") for name in names}
 
 
 def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFrame:
@@ -77,7 +86,9 @@ def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFram
         judged.assign(score="source_accuracy", value=judged["source_accuracy"]),
         judged.assign(score="sparsity", value=-judged["sparsity"]),
     ]
-    return pd.concat([scored, *controls], ignore_index=True)[list(agreement.COLUMNS)]
+    # Of released weights the source accuracy is not known: no control there.
+    frame = pd.concat([scored, *controls], ignore_index=True)[list(agreement.COLUMNS)]
+    return frame.dropna(subset="value", ignore_index=True)
 
 
 def to_csv(table: pd.DataFrame) -> str:

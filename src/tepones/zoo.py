@@ -255,11 +255,14 @@ def export(ladder: "Ladder", records: Store, destination: Path) -> Path:
 
 
 def export_profile(profile: "Profile", destination: Path | None = None) -> list[Path]:
-    """Write the first ladder of each method of a computed profile, into `data/zoo` by default."""
+    """Write the first ladder of each method of a computed profile, into `data/zoo` by default.
+
+    Variants of a method, which have a label, are left out: the repository has room for 15 MB.
+    """
     from tepones import plan
 
     first: dict[str, Ladder] = {}
-    for ladder in profile.ladders:
+    for ladder in (ladder for ladder in profile.ladders if not ladder.label):
         first.setdefault(ladder.method, ladder)
     records = plan.store(profile)
     return [export(ladder, records, destination or folder()) for ladder in first.values()]

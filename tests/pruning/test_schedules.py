@@ -166,7 +166,7 @@ def test_rigl_keeps_the_count_of_every_layer_and_changes_less_and_less(trained, 
     assert any((masks[name] & ~first[name]).any() for name in masks)
 
 
-def test_the_soft_threshold_is_softshrink_and_its_gradients_are_the_papers():
+def test_the_soft_threshold_is_softshrink_and_its_threshold_has_a_gradient():
     layer = soft_threshold.SoftThreshold()
     weight = torch.tensor([-2.0, -0.4, 0.0, 0.3, 0.9], requires_grad=True)
     layer.s.data.fill_(-0.2)
@@ -175,7 +175,7 @@ def test_the_soft_threshold_is_softshrink_and_its_gradients_are_the_papers():
     torch.testing.assert_close(shrunk, functional.softshrink(weight, float(threshold)))
     (shrunk * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])).sum().backward()
     assert weight.grad.tolist() == [1, 0, 0, 0, 5]  # only what is above the threshold learns
-    # Equation 6: -g'(s) <dL/dS, sign(W) 1{S != 0}>.
+    # The chain rule: -g'(s) <dL/dS, sign(W) 1{S != 0}>.
     torch.testing.assert_close(layer.s.grad, -threshold * (1 - threshold) * (5 - 1))
 
 

@@ -24,9 +24,9 @@ def root(tmp_path, monkeypatch):
 
 
 def paint(file, number, size=(24, 20)):
-    """A picture of noise; each number gives another."""
+    """A picture of noise far from black and white, where resizing would clip; each number gives another."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    noise = np.random.default_rng(number).integers(90, 170, (size[1], size[0], 3), np.uint8)
     Image.fromarray(noise).save(file)
 
 
@@ -119,7 +119,7 @@ def test_the_shorter_side_is_resized_and_the_centre_cut_out(root, size, pixels):
         for file in (root / "pacs" / "photo").rglob("*.png"):
             whole = np.asarray(Image.open(file).resize(scaled, Image.Resampling.BICUBIC), int)
             differences.append(abs(whole[top : top + pixels, left : left + pixels] - image).max())
-        assert min(differences) <= 1  # Pillow rounds once more if it resizes a part
+        assert min(differences) <= 2  # rounded between the two directions, whose order is Pillow's choice
 
 
 def test_reduction_is_antialiased(root):

@@ -1,11 +1,13 @@
 """Block Fisher: the loss that removing a weight costs when the others of its block make up for it.
 
-Optimal brain surgeon (Hassibi and Stork 1992) scores a weight by θ_j² / (2 [H⁻¹]_jj). As in WoodFisher (Singh and
-Alistarh 2020, arXiv 2004.14340) H is the empirical Fisher of the images' gradients g_i plus a damping,
-H_B = λI + (1/n) Σ_i g_i g_iᵀ, cut into blocks of consecutive weights of one layer. WoodFisher builds the inverse by
-n rank-one updates; here H_B is summed and inverted by a batched Cholesky solver, which gives the same numbers and is
-faster for small blocks. The factor 1/2 does not change the order and is left out, and so is the update of the
-remaining weights: the schedule trains them.
+Optimal brain surgeon (Hassibi and Stork 1992) removes the weight whose removal raises a quadratic model of the loss
+least, L_j = θ_j² / (2 [H⁻¹]_jj), and makes up for it by changing the others by -(θ_j / [H⁻¹]_jj) H⁻¹ e_j. As in
+WoodFisher (Singh and Alistarh 2020, arXiv 2004.14340; code: IST-DASLab/WoodFisher, pruners/woodfisherblock.py) H is the
+empirical Fisher of the images' gradients g_i plus a damping, H_B = λI + (1/n) Σ_i g_i g_iᵀ, cut into blocks of
+consecutive weights of one layer. WoodFisher builds the inverse by n rank-one updates; here H_B is summed and inverted
+by a batched Cholesky solver, which gives the same numbers and is faster for small blocks. The factor 1/2 does not
+change the order and is left out, as in that code. So is the change of the other weights: here the schedule trains them
+(our choice).
 """
 
 import torch

@@ -4,8 +4,8 @@ From sparsity s_i at step t_0 to s_f over n pruning steps Δt apart,
 
     s_t = s_f + (s_i - s_f) (1 - (t - t_0) / (n Δt))³,
 
-while training goes on; what is pruned stays pruned. Our choice: a ladder is one gradual run, each rung taking it
-from the sparsity of the rung before to its own.
+while training goes on, for t = t_0, t_0 + Δt, ..., t_0 + n Δt; what is pruned stays pruned. Our choice: a ladder is one
+gradual run, each rung taking it from the sparsity of the rung before to its own.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,10 @@ class Config:
     Attributes
     ----------
     n_prunings : int
-        n. The paper prunes every 100 to 1000 steps of long trainings; a rung of ours takes tens to hundreds of
-        steps, and eight prunings.
+        n. The paper finds no difference between Δt of 100 and of 1000 steps; a whole rung of ours takes tens to
+        hundreds of steps. Ours: 8.
     until : float
-        When the last pruning is over, as a fraction of the steps; the rest of the training repairs. The paper
-        stops before the learning rate has become small; ours: 0.75.
+        When the last pruning is over, as a fraction of the steps; the rest of the training repairs. Ours: 0.75.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Iterative pruning with learning-rate rewinding (Renda et al. 2020, arXiv 2003.02389).
 
 Each rung prunes the rung before it and trains on from its weights, with the learning-rate schedule started
-again. The paper replays the last epochs of the original schedule; here the whole schedule (warm-up and decay)
-is played in the epochs that the setting gives.
+again. The paper uses the part of the original schedule that weight rewinding would replay; here the whole schedule
+(warm-up and decay) is played in the epochs that the setting gives (our choice).
 """
 
 from tepones.backbones.base import Backbone

@@ -1,9 +1,8 @@
 """Lottery tickets with weight rewinding: iterative magnitude pruning as Frankle and Carbin 2019 (arXiv 1803.03635).
 
-Each rung prunes the trained weights of the rung before, sets what remains back to its value early in training
-(Frankle et al. 2019, arXiv 1903.01611: rewinding to 0.1 % to 7 % of training; the first paper rewinds to step 0)
-and trains again. The paper trains each ticket as long as the dense network; here it trains as long as the setting
-says.
+Each rung prunes the trained weights of the rung before, sets what remains back to its value early in training (Frankle
+et al. 2019, arXiv 1903.01611, abstract: "early in training (0.1% to 7% through)"; the first paper rewinds to step 0)
+and trains again. The paper trains each ticket as long as the dense network; here it trains as long as the setting says.
 """
 
 from tepones.backbones.base import Backbone

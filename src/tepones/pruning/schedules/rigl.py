@@ -1,4 +1,4 @@
-"""RigL: rigging the lottery (Evci et al. 2020, arXiv 1911.11134, algorithm 1).
+"""RigL: rigging the lottery (Evci et al. 2020, arXiv 1911.11134), after the authors' code (google-research/rigl).
 
 Training is sparse throughout. Every ΔT steps, until T_end, each layer drops the fraction
 
@@ -7,7 +7,7 @@ Training is sparse throughout. Every ΔT steps, until T_end, each layer drops th
 of its remaining weights that are smallest and grows as many where the gradient is largest, at value zero. Among
 those to grow may be those just dropped: they then simply stay. Our choices: the paper starts from random weights
 with a distribution over layers fixed beforehand (ERK), a rung of ours from the weights of the rung before with the
-masks that the criterion chooses; the step of an update is taken before the update, the paper leaves it out.
+masks that the criterion chooses; the step of an update is taken before the update, the authors' code leaves it out.
 """
 
 import math
@@ -30,12 +30,12 @@ class Config:
     Attributes
     ----------
     alpha : float
-        Fraction dropped at first. The paper: 0.3.
+        Fraction dropped at first. The authors' code for ImageNet: 0.3.
     n_updates : int
-        Updates until T_end, where f is zero. The paper: every ΔT = 100 steps of tens of thousands; ours: 10 in all,
-        because a rung of ours takes tens to hundreds of steps.
+        Updates until T_end, where f is zero. The authors' code: one every ΔT = 100 steps. Ours: 10 in all, because a
+        rung of ours takes tens to hundreds of steps.
     until : float
-        T_end as a fraction of the steps. The paper: 25,000 of 32,000 steps on ImageNet; ours: 0.75.
+        T_end as a fraction of the steps. The authors' code for ImageNet: step 25,000. Ours: 0.75.
 
     Raises
     ------
