@@ -254,7 +254,7 @@ def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path
     (tmp_path / "bad" / "full").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "bad" / "full" / "x.png")
     for arguments, part in {
-        ("--task", "nothing", "--backbones", mine): "nothing: no task and no folder; tasks are: arrows",
+        ("--task", "nothing", "--backbones", mine): "nothing: no task and no folder; tasks are: aircraft",
         ("--task", tmp_path / "bad", "--backbones", mine): "class 'empty' holds no picture",
         ("--task", photos, "--backbones", mine, "--scores", "best"): "unknown score 'best'",
         ("--task", photos, "--backbones", mine, "--scores", ","): "names no score",

@@ -2,6 +2,8 @@
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tepones import statistics
 from tepones.statistics import STATISTICS, NotTestable
@@ -107,3 +109,54 @@ def test_distance_between_methods_has_no_direction():
     assert values(statistics.distance_between_methods(frame, 0.5, 0.9)) == {("a 0", "t"): 10, ("b 0", "t"): 10}
     with pytest.raises(NotTestable, match="second method"):
         statistics.distance_between_methods(frame[frame["method"] == "a"], 0.5, 0.9)
+
+
+def seeds(*differences, source=False):
+    """Ladders of a and b whose accuracies differ by known points at two rungs, one pair for each seed."""
+    parts = []
+    for seed, (first, second) in enumerate(differences):
+        b = [0.5 + 0.1 * seed, 0.3, 0.2]
+        a = [b[0], b[1] + first / 100, b[2] + second / 100]
+        for method, accuracies in (("a", a), ("b", b)):
+            part = rungs(accuracies, method, f"{method} {seed}").assign(seed=seed)
+            parts.append(part.assign(source_accuracy=part["accuracy"], accuracy=0.5) if source else part)
+    return table(*parts)
+
+
+def test_paired_advantage_compares_ladders_of_one_seed():
+    frame = seeds((10, 20), (30, 40))
+    assert values(statistics.paired_advantage(frame, "a", "b", 0, 1)) == {("a 0", "t"): 15, ("a 1", "t"): 35}
+    assert values(statistics.paired_advantage(frame, "b", "a", 0.85, 0.95)) == {("b 0", "t"): -20, ("b 1", "t"): -40}
+    alone = frame[~((frame["method"] == "b") & (frame["seed"] == 1))]
+    assert values(statistics.paired_advantage(alone, "a", "b", 0, 1)) == {("a 0", "t"): 15}
+
+
+def test_paired_advantage_on_source_counts_a_ladder_once():
+    frame = seeds((10, 20), (30, 40), source=True)
+    frame = table(frame, frame.assign(target="u"))
+    found = statistics.paired_advantage_on_source(frame, "a", "b", 0.85, 0.95)
+    assert values(found) == {("a 0", "source task"): 20, ("a 1", "source task"): 40}
+
+
+def test_the_least_paired_advantage_is_at_the_rung_that_other_seeds_choose():
+    found = statistics.least_paired_advantage_on_source(seeds((10, 20), (40, 30), source=True), "a", "b")
+    assert values(found) == {("a 0", "source task"): 20, ("a 1", "source task"): 40}
+
+
+@given(st.lists(st.tuples(*[st.floats(-40, 40)] * 2), min_size=2, max_size=5))
+def test_the_least_paired_advantage_is_no_less_than_each_seeds_own_least(differences):
+    found = statistics.least_paired_advantage_on_source(seeds(*differences, source=True), "a", "b")
+    assert (found["value"].to_numpy() >= [min(pair) - 1e-9 for pair in differences]).all()
+
+
+def test_pairs_need_ladders_of_the_same_seed():
+    frame = seeds((10, 20), (30, 40))
+    apart = frame[(frame["method"] == "a") == (frame["seed"] == 0)]
+    with pytest.raises(NotTestable, match="no seed with ladders of both a and b"):
+        statistics.paired_advantage(apart, "a", "b", 0, 1)
+    with pytest.raises(NotTestable, match="no ladder of c"):
+        statistics.paired_advantage(frame, "a", "c", 0, 1)
+    with pytest.raises(NotTestable, match="no source accuracies"):
+        statistics.paired_advantage_on_source(frame.drop(columns="source_accuracy"), "a", "b", 0, 1)
+    with pytest.raises(NotTestable, match="one seed has ladders of a and b"):
+        statistics.least_paired_advantage_on_source(frame[frame["seed"] == 0], "a", "b")

@@ -160,7 +160,7 @@ def densities(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
     colour = (
         alt.Color("shown:Q", title="times the network's density")
         .scale(type="log", scheme="blueorange", domain=[ends[0], ends[1]], reverse=True)
-        .legend(values=[1 / 32, 1 / 8, 1 / 2, 2, 8, 32], labelExpr=_TIMES, gradientLength=260)
+        .legend(values=[1 / 32, 1 / 8, 1 / 2, 2, 8, 32], labelExpr=_TIMES, gradientLength=260, titleLimit=300)
     )
     base = base.transform_calculate(shown=f"clamp(datum.relative, {ends[0]}, {ends[1]})")
     dark = alt.when("datum.shown > 9 || datum.shown < 1 / 9").then(alt.value("white")).otherwise(alt.value("black"))
@@ -313,7 +313,7 @@ def _present(frame: pd.DataFrame) -> list[str]:
 
 def _method(methods: list[str]) -> alt.Color:
     colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
-    return colour.legend(columns=4, labelLimit=200)
+    return colour.legend(columns=3, labelLimit=220)
 
 
 def _shape(methods: list[str]) -> alt.Shape:

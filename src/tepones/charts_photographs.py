@@ -127,7 +127,7 @@ def gain_heatmap(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence[
             .axis(labelAngle=-35, domain=False, ticks=False),
             y=alt.Y("method:N", title=None)
             .scale(domain=present)
-            .axis(labelLimit=190, domain=False, ticks=False),
+            .axis(labelLimit=250, domain=False, ticks=False),
             tooltip=[
                 "method:N",
                 "target:N",
@@ -145,7 +145,7 @@ def gain_heatmap(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence[
             base.mark_rect(stroke="white").encode(color=colour),
             base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format="+.1f"), color=dark),
         )
-        .properties(width=WIDTH - 200, height=24 * len(present))
+        .properties(width=WIDTH - label_room(present), height=24 * len(present))
         .add_params(switch)
     )
 
@@ -174,15 +174,17 @@ def distance(points: pd.DataFrame, methods: Sequence[str], method: str) -> alt.T
     frame = tidy(points, ["method", "target", "distance", "value", "low", "high", "ladders"])
     chosen = _menu("inFigure", [name for name in methods if name in set(frame["method"])], method)
     frame["kind"] = ["PACS" if name.startswith("pacs") else "other" for name in frame["target"]]
+    # Labels go above and below by turns, so that neighbours do not cover each other.
+    turn = {name: i % 2 for i, name in enumerate(dict.fromkeys(frame.sort_values("distance")["target"]))}
+    frame["below"] = [turn[name] for name in frame["target"]]
     spread = 0.04 * max(frame["distance"].max() - frame["distance"].min(), 0.05)
     domain = [_short(frame["distance"].min() - 2 * spread), _short(frame["distance"].max() + 5 * spread)]
     base = (
         alt.Chart(frame)
         .transform_filter("datum.method == inFigure")
         .encode(
-            x=alt.X("distance:Q", title="distance of the target's classes from the source's (ours)").scale(
-                domain=domain, nice=False
-            ),
+            x=alt.X("distance:Q", title="distance of the target's classes from the source's (ours)").scale(domain=domain, nice=False)
+            .axis(tickCount=8),
             tooltip=[
                 "target:N",
                 alt.Tooltip("distance:Q", format=".3f"),
@@ -195,13 +197,20 @@ def distance(points: pd.DataFrame, methods: Sequence[str], method: str) -> alt.T
     )
     y = alt.Y("value:Q", title="accuracy points over dense")
     colour = alt.Color("kind:N", title="target").scale(domain=["PACS", "other"], range=[ORANGE, BLUE])
+    colour = colour.legend(symbolOpacity=1)
     shape = alt.Shape("kind:N", title="target").scale(domain=["PACS", "other"], range=["diamond", "circle"])
+
+    def label(below: int, dy: int) -> alt.Chart:
+        words = base.transform_filter(f"datum.below == {below}")
+        return words.mark_text(align="left", dx=9, dy=dy, fontSize=11, color="#333333").encode(y=y, text="target:N")
+
     return (
         alt.layer(
             alt.Chart().mark_rule(strokeDash=[4, 3], color="#333333", opacity=0.7).encode(y=alt.datum(0)),
             base.mark_rule(strokeWidth=3, opacity=0.35).encode(y=alt.Y("low:Q", title=""), y2="high:Q", color=colour),
             base.mark_point(filled=True, size=90, opacity=1).encode(y=y, color=colour, shape=shape),
-            base.mark_text(align="left", dx=9, dy=-6, fontSize=11, color="#333333").encode(y=y, text="target:N"),
+            label(0, -6),
+            label(1, 8),
         )
         .properties(width=WIDTH - 90, height=330)
         .add_params(chosen)
@@ -236,10 +245,9 @@ def information(along: pd.DataFrame, methods: Sequence[str], method: str) -> alt
     frame = tidy(along, ["ladder", "method", "rung", "sparsity", "target", "accuracy", *values])
     for column in values:
         frame[column] = [float(f"{value:.4g}") for value in frame[column]]
-    for name in ("accuracy", *estimators):
-        ranked = frame.sort_values([name, "rung"], ascending=False, kind="stable")
-        best = ranked.groupby(["ladder", "target"], sort=False).head(1).index
-        frame[f"{name}Top"] = frame.index.isin(best)
+    highest = {name: _highest(frame, name) for name in ("accuracy", *estimators)}
+    # A row names what is highest there; most rows name nothing.
+    frame["tops"] = [" ".join(name for name in highest if highest[name][row]) or None for row in range(len(frame))]
     chosen = _menu("ofMethod", methods, method)
     switch = alt.param(
         name="estimator", value=estimators[0], bind=alt.binding_radio(options=estimators, name="Estimator: ")
@@ -251,7 +259,7 @@ def information(along: pd.DataFrame, methods: Sequence[str], method: str) -> alt
             alt.Chart(frame, title=_title(title))
             .transform_filter(f"datum.target == {title!r} && datum.method == ofMethod")
             .transform_calculate(
-                nats="datum[estimator]", shuffled="datum[estimator + '_null']", top="datum[estimator + 'Top']"
+                nats="datum[estimator]", shuffled="datum[estimator + '_null']", at="datum.tops ? datum.tops : ''"
             )
             .encode(
                 x=_sparsity(frame),
@@ -267,11 +275,11 @@ def information(along: pd.DataFrame, methods: Sequence[str], method: str) -> alt
         )
         y = alt.Y("nats:Q", title="nats" if first else None).axis(tickCount=5)
         return alt.layer(
-            base.transform_filter("datum.accuracyTop").mark_rule(color=ORANGE, opacity=0.8, strokeWidth=1.5),
+            base.transform_filter("indexof(datum.at, 'accuracy') >= 0").mark_rule(color=ORANGE, opacity=0.8, strokeWidth=1.5),
             base.mark_line(strokeDash=[3, 3], strokeWidth=1.2, color="#666666").encode(y="shuffled:Q", order="rung:Q"),
             base.mark_line(strokeWidth=1.8, color=BLUE).encode(y=y, order="rung:Q"),
             base.mark_point(filled=True, size=22, color=BLUE, opacity=1).encode(y=y),
-            base.transform_filter("datum.top")
+            base.transform_filter("indexof(datum.at, estimator) >= 0")
             .mark_point(size=130, strokeWidth=2, filled=False, color=BLUE)
             .encode(y=y),
         ).properties(**SMALL)
@@ -279,11 +287,22 @@ def information(along: pd.DataFrame, methods: Sequence[str], method: str) -> alt
     return _grid(frame, panel).add_params(chosen, switch)
 
 
+def label_room(names: Sequence[str]) -> int:
+    """Pixels to keep free for the labels of a heat map's rows."""
+    return round(25 + 6.1 * max(len(name) for name in names))
+
+
+def _highest(frame: pd.DataFrame, column: str) -> list[bool]:
+    """Whether a row is the highest of its ladder and target; of equals the sparsest."""
+    ranked = frame.sort_values([column, "rung"], ascending=False, kind="stable")
+    return list(frame.index.isin(ranked.groupby(["ladder", "target"], sort=False).head(1).index))
+
+
 def _grid(frame: pd.DataFrame, panel: Callable[[pd.DataFrame, str, bool], alt.LayerChart]) -> alt.ConcatChart:
     """One panel for each target, three side by side; the first of a row says what its axis shows."""
     groups = frame.groupby("target", sort=False)
     charts = [panel(part, str(target), i % 3 == 0) for i, (target, part) in enumerate(groups)]
-    return alt.concat(*charts, columns=3, bounds="flush", spacing={"row": 62, "column": 36})
+    return alt.concat(*charts, columns=3, bounds="flush", spacing={"row": 74, "column": 36})
 
 
 def _menu(name: str, options: Sequence[str], first: str) -> alt.Parameter:

@@ -206,7 +206,8 @@ def cost_table(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
 def _before_after(row) -> str:
     form = ".2f" if row.field == "latency_ms" else ".0f" if row.unit in ("weights", "kB") else ".2f"
     stored, shrunk = format(row.stored, form), format(row.shrunk, form)
-    return stored if stored == shrunk else f"{stored} → {shrunk}".replace(" ", "\N{NO-BREAK SPACE}")
+    # A narrow column may break before the arrow only.
+    return stored if stored == shrunk else f"{stored} →\N{NO-BREAK SPACE}{shrunk}"
 
 
 def layer_labels(names: list[str]) -> dict[str, str]:

@@ -113,7 +113,11 @@ def ladders(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def tasks(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> pd.DataFrame:
-    """One row for each target: classes, images, accuracy of a probe on the dense backbones, distance."""
+    """One row for each target: classes, images, accuracy of a probe on the dense backbones, its error, distance.
+
+    The standard error is that of one accuracy, of the dense backbones trained here, from the number of test images;
+    where a set holds fewer images than the profile would take, it is larger.
+    """
     dense = rungs_of(tables).query("rung == 0")
     by_group = _POINTS * dense.groupby(["target", "group"])["accuracy"].mean().unstack("group")
     n_train = tables["scores"].groupby("target")["n"].first()
@@ -121,14 +125,17 @@ def tasks(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> pd.D
     rows = []
     for size in profile.targets:
         classes = size.classes or SOURCES[size.task].n_classes
+        n_test, own = classes * size.test_per_class, [by_group[group].get(size.task, np.nan) for group in by_group]
+        share = own[-1] / _POINTS
         rows.append(
             {
                 "target": size.task,
                 "classes": classes,
                 "training images": n_train.get(size.task, np.nan),
-                "test images, at most": classes * size.test_per_class,
+                "test images, at most": n_test,
+                **{f"dense, {group} (%)": value for group, value in zip(by_group, own, strict=True)},
+                "standard error": _POINTS * np.sqrt(share * (1 - share) / n_test),
                 "distance": far.get(size.task, np.nan),
-                **{f"dense, {group} (%)": by_group[group].get(size.task, np.nan) for group in by_group},
             }
         )
     found = pd.DataFrame(rows)

@@ -18,6 +18,7 @@ from tepones.pruning import budget
 from tepones.runner import progress_bar
 from tepones.scores import SCORES, score
 from tepones.tasks.folder import Folder, open_folder
+from tepones.tasks.sources import SOURCES
 
 if TYPE_CHECKING:
     import altair
@@ -27,6 +28,9 @@ DEFAULT_SCORES = ("gaussian", "h_score", "logme")
 
 #: Images of each class of a named task; of a folder all are taken.
 PER_CLASS = 50
+
+#: Side of a named task's photographs: what most ImageNet classifiers take; others resize them again.
+PHOTOGRAPH = 224
 
 #: Pictures decoded at a time. Few, because activations that stay in the cache make a CPU twice as fast at 224 pixels.
 BATCH = 16
@@ -78,7 +82,8 @@ def open_target(name: str | Path) -> Target:
         If the name is neither a task nor a folder, or the folder is not one of classes.
     """
     if str(name) in tasks.TASKS:
-        task = tasks.load(str(name), PER_CLASS, 1)
+        pixels = {"pixels": PHOTOGRAPH} if str(name) in SOURCES else {}
+        task = tasks.load(str(name), PER_CLASS, 1, **pixels)
         return Target(task.name, task.train_labels, task.train_images)
     if not Path(name).is_dir():
         raise UsageError(f"{name}: no task and no folder; tasks are: {', '.join(sorted(tasks.TASKS))}")
@@ -187,10 +192,11 @@ def rank(
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
         outputs = _run(opened, encoders, _wants_probabilities(scores), Path(folder))
         for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
-            facts = encoder.facts | {
+            # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
+            facts = {
                 "sparsity": budget.sparsity(encoder),
                 "nonzero_weights": budget.nonzero_weights(encoder),
-            }
+            } | encoder.facts
             try:
                 table = score(
                     features, opened.labels, list(scores), probabilities=probabilities, facts=facts, seed=seed

@@ -179,7 +179,8 @@ def load(ladder: Path, file: str) -> Encoder:
         about.architecture,
         model,
         checkpoints.preparation(about.architecture, about.side),
-        {} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy},
+        {"sparsity": rung.sparsity}
+        | ({} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy}),
     )
     found = 1 - nonzero_weights(encoder) / n_dense
     if abs(found - rung.sparsity) > 1e-6:

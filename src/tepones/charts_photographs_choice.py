@@ -1,0 +1,137 @@
+"""Charts of the chapters on ranking and choosing photographs' backbones: frames in, Altair charts out."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from tepones.charts import PALETTE, PANEL, WIDTH, tidy
+from tepones.charts_photographs import label_room
+from tepones.photographs_ranking import CONTROL, KINDS, OWN, RIVAL
+
+KIND_COLOURS = {OWN: PALETTE[0], RIVAL: PALETTE[4], CONTROL: "#777777"}
+_SHAPES = {OWN: "circle", RIVAL: "square", CONTROL: "diamond"}
+_MEASURES = {"weighted_tau": "weighted τ", "regret_1": "regret of the first (points)"}
+_MEAN = "mean"
+
+
+def scores(tables: pd.DataFrame) -> alt.TopLevelMixin:
+    """Weighted τ and regret of every score with their intervals, best τ on top; a switch for what was judged.
+
+    Parameters
+    ----------
+    tables : DataFrame
+        `tepones.photographs_ranking.compared` of one or more frames, with a column `judged`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    measures = [column for name in _MEASURES for column in (name, f"{name}_low", f"{name}_high")]
+    frame = tidy(tables[tables["weighted_tau"].notna()], ["judged", "score", "kind", *measures, "ladders", "targets"])
+    switch = _switch(list(dict.fromkeys(frame["judged"])))
+    n_rows = int(frame.groupby("judged")["score"].size().max())
+    kinds = [name for name in KINDS if name in set(frame["kind"])]
+    colour = alt.Color("kind:N", title=None).scale(domain=kinds, range=[KIND_COLOURS[name] for name in kinds])
+    shape = alt.Shape("kind:N", title=None).scale(domain=kinds, range=[_SHAPES[name] for name in kinds])
+    order = alt.EncodingSortField("weighted_tau", op="max", order="descending")
+
+    def panel(name: str, title: str, first: bool) -> alt.LayerChart:
+        axis = alt.Axis(labelLimit=150, ticks=False, domain=False) if first else None
+        base = (
+            alt.Chart(frame)
+            .transform_filter("datum.judged == judged")
+            .encode(
+                y=alt.Y("score:N", title=None, sort=order).axis(axis),
+                tooltip=[
+                    "score:N",
+                    "kind:N",
+                    *(alt.Tooltip(f"{c}:Q", format=".3f") for c in (name, f"{name}_low", f"{name}_high")),
+                    "ladders:Q",
+                    "targets:Q",
+                ],
+            )
+        )
+        return alt.layer(
+            base.mark_rule(strokeWidth=3, opacity=0.45).encode(
+                x=alt.X(f"{name}_low:Q", title=title), x2=f"{name}_high:Q", color=colour
+            ),
+            base.mark_point(filled=True, size=70, opacity=1).encode(x=f"{name}:Q", color=colour, shape=shape),
+        ).properties(width=PANEL["width"] - 20, height=19 * n_rows)
+
+    panels = [panel(name, title, i == 0) for i, (name, title) in enumerate(_MEASURES.items())]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 24}).add_params(switch)
+
+
+def heatmap(cells: pd.DataFrame, items: Sequence[str], *, upright: bool = True) -> alt.TopLevelMixin:
+    """Mean weighted τ of each score on each target or method, with a mean column; a switch for what was judged.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        `tepones.photographs_ranking.cells_by`.
+    items : sequence of str
+        Targets or methods, in their order.
+    upright : bool
+        Whether the labels of the columns stand upright, as long ones must.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    cells = tidy(cells, ["judged", "score", "item", "tau", "regret", "cells"])
+    grouped = cells.groupby(["judged", "score"], sort=False)
+    means = grouped.agg(tau=("tau", "mean"), regret=("regret", "mean"), cells=("cells", "sum")).reset_index()
+    means = means.assign(item=_MEAN)
+    ranks = means.groupby("judged")["tau"].rank(ascending=False, method="first")
+    frame = pd.concat([cells, means], ignore_index=True)
+    frame = frame.merge(means[["judged", "score"]].assign(place=ranks), on=["judged", "score"])
+    frame = tidy(frame, ["judged", "score", "item", "tau", "regret", "cells", "place"])
+    shown = [item for item in items if item in set(frame["item"])]
+    n_rows = int(cells.groupby("judged")["score"].nunique().max())
+    switch = _switch(list(dict.fromkeys(frame["judged"])))
+    base = (
+        alt.Chart(frame)
+        .transform_filter("datum.judged == judged")
+        .encode(
+            x=alt.X("item:N", title=None, sort=[*shown, _MEAN]).axis(
+                labelAngle=-90 if upright else -35, labelLimit=250, domain=False, ticks=False
+            ),
+            y=alt.Y("score:N", title=None, sort=alt.EncodingSortField("place", op="min")).axis(
+                labelLimit=150, domain=False, ticks=False
+            ),
+            tooltip=[
+                "score:N",
+                alt.Tooltip("item:N", title="on"),
+                alt.Tooltip("tau:Q", format="+.3f", title="weighted τ"),
+                alt.Tooltip("regret:Q", format=".2f", title="regret (points)"),
+                alt.Tooltip("cells:Q", title="cells in the mean"),
+            ],
+        )
+    )
+    colour = alt.Color("tau:Q", title="weighted τ").scale(scheme="blueorange", domain=[-1, 1], reverse=True)
+    dark = alt.when("abs(datum.tau) > 0.7").then(alt.value("white")).otherwise(alt.value("black"))
+    width = min(52 * (len(shown) + 1), WIDTH - label_room(list(frame["score"])))
+    size = 11 if width / (len(shown) + 1) > 34 else 9
+    return (
+        alt.layer(
+            base.mark_rect(stroke="white").encode(color=colour),
+            base.mark_text(fontSize=size).encode(text=alt.Text("tau:Q", format="+.2f"), color=dark),
+        )
+        .properties(width=width, height=22 * n_rows)
+        .add_params(switch)
+    )
+
+
+def _switch(options: list[str], name: str = "judged", label: str = "Judged by: ") -> alt.Parameter:
+    return alt.param(name=name, value=options[0], bind=alt.binding_select(options=options, name=label))

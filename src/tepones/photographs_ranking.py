@@ -1,0 +1,181 @@
+"""How well scores rank the ladders of the profile `natural`: agreement by group of ladders and by protocol."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tepones import agreement, study
+from tepones.photographs import RELEASED, TRAINED, groups
+
+#: Estimators of the intra-class information: our reconstruction.
+OURS = ("gaussian", "binary", "posterior")
+#: What a score has to beat: looks at no label, or at no target image, or is a small training itself.
+CONTROLS = (
+    "source_accuracy",
+    "sparsity",
+    "nonzero_weights",
+    "feature_norm",
+    "effective_rank",
+    "active_features",
+    "knn",
+    "probe",
+    "random",
+)
+KINDS = OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
+
+
+def kind(score: str) -> str:
+    """Our reconstruction, rival or control."""
+    return OWN if score in OURS else CONTROL if score in CONTROLS else RIVAL
+
+
+def frames(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Tidy frames to rank in, by what they are: a group of ladders and a protocol. Those without data are left out.
+
+    Full fine-tuning was done on part of the targets of part of the ladders: pairs of ladder and target of which a
+    rung is missing are left out, and then ladders that lack a target which another has.
+    """
+    released = tables["rungs"]["ladder"][groups(tables["rungs"]) == RELEASED].unique()
+    found = {}
+    for protocol in study.PROTOCOLS:
+        frame = study.tidy(dict(tables), protocol)
+        for group in (TRAINED, RELEASED):
+            own = complete(frame[frame["ladder"].isin(released) == (group == RELEASED)])
+            if not own.empty:
+                found[f"{protocol}, {group}"] = own
+    return found
+
+
+def complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """Ladders and targets of which every rung is there, every ladder with every target; scores that all of them have.
+
+    A source accuracy that is not known is replaced by 0, the same for all rungs of a ladder: no score named here
+    looks at it.
+    """
+    n_rungs = frame.groupby("ladder")["rung"].transform("nunique")
+    frame = frame[frame.groupby(["ladder", "target", "score"])["rung"].transform("nunique") == n_rungs]
+    n_targets = frame.groupby("ladder")["target"].transform("nunique")
+    frame = frame[n_targets == n_targets.max()]
+    cells = frame.drop_duplicates(["ladder", "target", "score"]).groupby("score").size()
+    whole = frame.drop_duplicates(["ladder", "target"])
+    frame = frame[frame["score"].isin(cells.index[cells == len(whole)])]
+    return frame.fillna({"source_accuracy": 0.0}).reset_index(drop=True)
+
+
+def within(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """`agreement.within_ladder` of each frame: two milliseconds for each ladder, target and score."""
+    return {name: agreement.within_ladder(frame) for name, frame in frames.items()}
+
+
+def compared(cells: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Agreement of every score with its interval, and the difference of `score` to it; best first.
+
+    Returns
+    -------
+    DataFrame
+        `agreement.summary` with kind, difference (weighted τ of `score` minus that of the row), low, high, and
+        p_difference, corrected for the number of scores (Holm); NaN in the row of `score` itself.
+    """
+    table = agreement.summary(cells)
+    table.insert(1, "kind", [kind(name) for name in table["score"]])
+    differences = agreement.paired_differences(cells, reference=score).rename(columns={"p_holm": "p_difference"})
+    return table.merge(
+        differences[["second", "difference", "low", "high", "p_difference"]],
+        left_on="score",
+        right_on="second",
+        how="left",
+    ).drop(columns="second")
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """`compared` as a table for readers."""
+    rows = [row for _, row in table.iterrows()]
+    return pd.DataFrame(
+        {
+            "score": table["score"],
+            "weighted τ": [_with_interval(row, "weighted_tau", ".2f") for row in rows],
+            "regret@1": [_with_interval(row, "regret_1", ".1f") for row in rows],
+            "regret@3": [_with_interval(row, "regret_3", ".1f") for row in rows],
+            "difference of τ": [_difference(row) for row in rows],
+            "p (Holm)": table["p_difference"],
+        }
+    )
+
+
+def _with_interval(row: pd.Series, name: str, form: str) -> str:
+    if pd.isna(row[name]):
+        return "no ranking"
+    if pd.isna(row[f"{name}_low"]):
+        return f"{row[name]:{form}}"
+    return f"{row[name]:{form}} [{row[name + '_low']:{form}}, {row[name + '_high']:{form}}]".replace("-", "−")
+
+
+def _difference(row: pd.Series) -> str:
+    if pd.isna(row["difference"]):
+        return "–"
+    bounds = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
+    return f"{row['difference']:+.2f}{bounds}".replace("-", "−")
+
+
+def cells_by(cells: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
+    """Mean weighted τ and regret of each score on each target, or for each method.
+
+    Parameters
+    ----------
+    cells : mapping of str to DataFrame
+        `within`.
+    by : {"target", "method"}
+
+    Returns
+    -------
+    DataFrame
+        Columns judged (the frame's name), score, item, tau, regret, cells (how many were averaged). A cell without a
+        ranking counts as 0.
+    """
+    parts = []
+    for name, frame in cells.items():
+        grouped = frame.fillna({"weighted_tau": 0.0}).groupby(["score", by], sort=False)
+        part = grouped.agg(tau=("weighted_tau", "mean"), regret=("regret_1", "mean"), cells=("regret_1", "size"))
+        parts.append(part.reset_index().rename(columns={by: "item"}).assign(judged=name))
+    columns = ["judged", "score", "item", "tau", "regret", "cells"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def matched(frame: pd.DataFrame) -> pd.DataFrame:
+    """Ladders that share their levels of sparsity with most others, at the levels that all of those have.
+
+    For `agreement.between_summary`, which compares ladders at equal sparsity; empty if fewer than three share any.
+    """
+    rungs = frame.drop_duplicates(["ladder", "rung"]).assign(level=lambda rungs: rungs["sparsity"].round(3))
+    levels = rungs[rungs["rung"] > 0].groupby("ladder", sort=False)["level"].agg(frozenset)
+    if levels.empty:
+        return frame.iloc[:0]
+    common = levels.value_counts().index[0]
+    close = levels.index[[common <= own or len(common & own) >= 0.75 * len(common) for own in levels]]
+    if len(close) < 3 or not frozenset.intersection(*levels[close]):
+        return frame.iloc[:0]
+    return frame[frame["ladder"].isin(close)].reset_index(drop=True)
+
+
+def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Agreement of repeated fine-tunings with each other, for each ladder and target with repeats.
+
+    Returns
+    -------
+    DataFrame
+        Columns ladder, target, tau (weighted, mean over pairs of repeats), sd_points; empty without repeats.
+    """
+    full = tables["transfer"][tables["transfer"]["protocol"] == study.FULL]
+    rows = []
+    for (ladder, target), part in full.groupby(["ladder", "target"], sort=False):
+        wide = part.pivot(index="repeat", columns="rung", values="accuracy").dropna(axis=1)
+        if len(wide) > 1 and wide.shape[1] > 1:
+            ceiling = agreement.noise_ceiling(wide.to_numpy())
+            rows.append({"ladder": ladder, "target": target, "tau": ceiling.tau, "sd_points": ceiling.sd_points})
+    return pd.DataFrame(rows, columns=["ladder", "target", "tau", "sd_points"])
+
+
+def rank_of(table: pd.DataFrame, score: str) -> int:
+    """Place of a score among all by mean weighted τ, 1 = best."""
+    return int(np.flatnonzero(table["score"] == score)[0]) + 1
