@@ -125,9 +125,7 @@ def gain_heatmap(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence[
             x=alt.X("target:N", title=None)
             .scale(domain=[*targets, _MEAN])
             .axis(labelAngle=-35, domain=False, ticks=False),
-            y=alt.Y("method:N", title=None)
-            .scale(domain=present)
-            .axis(labelLimit=250, domain=False, ticks=False),
+            y=alt.Y("method:N", title=None).scale(domain=present).axis(labelLimit=250, domain=False, ticks=False),
             tooltip=[
                 "method:N",
                 "target:N",
@@ -183,7 +181,8 @@ def distance(points: pd.DataFrame, methods: Sequence[str], method: str) -> alt.T
         alt.Chart(frame)
         .transform_filter("datum.method == inFigure")
         .encode(
-            x=alt.X("distance:Q", title="distance of the target's classes from the source's (ours)").scale(domain=domain, nice=False)
+            x=alt.X("distance:Q", title="distance of the target's classes from the source's (ours)")
+            .scale(domain=domain, nice=False)
             .axis(tickCount=8),
             tooltip=[
                 "target:N",
@@ -275,7 +274,9 @@ def information(along: pd.DataFrame, methods: Sequence[str], method: str) -> alt
         )
         y = alt.Y("nats:Q", title="nats" if first else None).axis(tickCount=5)
         return alt.layer(
-            base.transform_filter("indexof(datum.at, 'accuracy') >= 0").mark_rule(color=ORANGE, opacity=0.8, strokeWidth=1.5),
+            base.transform_filter("indexof(datum.at, 'accuracy') >= 0").mark_rule(
+                color=ORANGE, opacity=0.8, strokeWidth=1.5
+            ),
             base.mark_line(strokeDash=[3, 3], strokeWidth=1.2, color="#666666").encode(y="shuffled:Q", order="rung:Q"),
             base.mark_line(strokeWidth=1.8, color=BLUE).encode(y=y, order="rung:Q"),
             base.mark_point(filled=True, size=22, color=BLUE, opacity=1).encode(y=y),

@@ -38,6 +38,7 @@ def scores(tables: pd.DataFrame) -> alt.TopLevelMixin:
     n_rows = int(frame.groupby("judged")["score"].size().max())
     kinds = [name for name in KINDS if name in set(frame["kind"])]
     colour = alt.Color("kind:N", title=None).scale(domain=kinds, range=[KIND_COLOURS[name] for name in kinds])
+    colour = colour.legend(symbolOpacity=1)
     shape = alt.Shape("kind:N", title=None).scale(domain=kinds, range=[_SHAPES[name] for name in kinds])
     order = alt.EncodingSortField("weighted_tau", op="max", order="descending")
 
@@ -135,3 +136,117 @@ def heatmap(cells: pd.DataFrame, items: Sequence[str], *, upright: bool = True) 
 
 def _switch(options: list[str], name: str = "judged", label: str = "Judged by: ") -> alt.Parameter:
     return alt.param(name=name, value=options[0], bind=alt.binding_select(options=options, name=label))
+
+
+def regrets(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixin:
+    """Regret against the budget, one line for each score; a switch for the pool of backbones and a menu for the band.
+
+    Parameters
+    ----------
+    found : DataFrame
+        `tepones.photographs_budget.regrets`, with a column `pool`.
+    scores : sequence of str
+        Lines, the most important first; at most seven.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    columns = ["pool", "score", "budget", "candidates", "regret", "low", "high", "targets"]
+    frame = tidy(found[found["score"].isin(scores)], columns)
+    frame["kilobytes"] = frame["budget"] / 1000
+    scores = [name for name in scores if name in set(frame["score"])]
+    pools = _switch(list(dict.fromkeys(frame["pool"])), "pool", "Backbones: ")
+    band = alt.param(name="band", value=scores[0], bind=alt.binding_select(options=scores, name="Interval of: "))
+    colour = alt.Color("score:N", title=None).scale(domain=scores, range=PALETTE)
+    colour = colour.legend(symbolOpacity=1, columns=4)
+    base = (
+        alt.Chart(frame)
+        .transform_filter("datum.pool == pool")
+        .encode(
+            x=alt.X("kilobytes:Q", title="budget: kB of non-zero weights (log scale)").scale(type="log", nice=False),
+            tooltip=[
+                "score:N",
+                alt.Tooltip("kilobytes:Q", format=",.1f", title="budget (kB)"),
+                alt.Tooltip("candidates:Q", title="backbones that fit"),
+                *(alt.Tooltip(f"{column}:Q", format=".2f") for column in ("regret", "low", "high")),
+            ],
+        )
+    )
+    y = alt.Y("regret:Q", title="regret (accuracy points)")
+    width = alt.when("datum.score == band").then(alt.value(3)).otherwise(alt.value(1.5))
+    shape = alt.Shape("score:N", title=None).scale(domain=scores, range=_LINE_SHAPES[: len(scores)])
+    return (
+        alt.layer(
+            base.transform_filter("datum.score == band && isValid(datum.low)")
+            .mark_area(opacity=0.16)
+            .encode(y=alt.Y("low:Q", title=""), y2="high:Q", color=colour),
+            base.mark_line().encode(y=y, color=colour, strokeWidth=width),
+            base.mark_point(filled=True, size=42, opacity=1).encode(y=y, color=colour, shape=shape),
+        )
+        .properties(width=WIDTH - 80, height=330)
+        .add_params(pools, band)
+    )
+
+
+_LINE_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
+
+
+def costs(frame: pd.DataFrame) -> alt.TopLevelMixin:
+    """Seconds of scoring, probing and training, cheapest on top; a switch for the kind of backbones.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `tepones.photographs_budget.costs`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    frame = tidy(frame, ["group", "what", "kind", "median", "low", "high", "n"])
+    # A clock that ticks in microseconds may say zero.
+    for column in ("median", "low", "high"):
+        frame[column] = frame[column].clip(lower=1e-6)
+    switch = _switch(list(dict.fromkeys(frame["group"])), "backbones", "Backbones: ")
+    kinds = [name for name in ("score", "training") if name in set(frame["kind"])]
+    colour = alt.Color("kind:N", title=None).scale(domain=kinds, range=[PALETTE[0], PALETTE[1]])
+    colour = colour.legend(symbolOpacity=1)
+    shape = alt.Shape("kind:N", title=None).scale(domain=kinds, range=["circle", "diamond"])
+    ticks = [
+        10.0**power for power in range(-6, 4) if 0.5 * frame["low"].min() <= 10.0**power <= 2 * frame["high"].max()
+    ]
+    x = alt.X("median:Q", title="seconds for one backbone and one target (log scale)").scale(type="log", nice=False)
+    x = x.axis(values=ticks, format="~g")
+    base = (
+        alt.Chart(frame)
+        .transform_filter("datum.group == backbones")
+        .encode(
+            y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("median", op="min")).axis(
+                labelLimit=200, ticks=False, domain=False
+            ),
+            tooltip=[
+                "what:N",
+                *(alt.Tooltip(f"{column}:Q", format=".3~g") for column in ("median", "low", "high")),
+                alt.Tooltip("n:Q", title="records"),
+            ],
+        )
+    )
+    return (
+        alt.layer(
+            base.mark_rule(strokeWidth=3, opacity=0.4).encode(x=alt.X("low:Q", title=""), x2="high:Q", color=colour),
+            base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, shape=shape),
+        )
+        .properties(width=WIDTH - 230, height=22 * int(frame.groupby("group")["what"].size().max()))
+        .add_params(switch)
+    )

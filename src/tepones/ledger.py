@@ -160,7 +160,7 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `tepones.study.tidy`; for `PUBLISHED` the columns ladder, method, rung, sparsity, target, accuracy
+        That of `tepones.study.tidy`, of the ladders whose source accuracy is known; for `PUBLISHED` the columns ladder, method, rung, sparsity, target, accuracy
         and besides architecture, protocol. There a ladder is one pruning method of one architecture under one
         protocol, with the architecture's dense model as its lowest rung.
 
@@ -176,7 +176,9 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
         return _published_ladders()
     if profile not in profiles.names():
         raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
-    return study.tidy(study.load(profile, records))
+    frame = study.tidy(study.load(profile, records))
+    # Claims set scores against source accuracy, which is not known of released weights.
+    return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
 
 
 def _published_ladders() -> pd.DataFrame:

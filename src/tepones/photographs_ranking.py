@@ -7,6 +7,7 @@ import pandas as pd
 
 from tepones import agreement, study
 from tepones.photographs import RELEASED, TRAINED, groups
+from tepones.scores import pool
 
 #: Estimators of the intra-class information: our reconstruction.
 OURS = ("gaussian", "binary", "posterior")
@@ -30,16 +31,46 @@ def kind(score: str) -> str:
     return OWN if score in OURS else CONTROL if score in CONTROLS else RIVAL
 
 
+def pooled(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Table of scores with those that need a pool of models made from their parts: `ncti` and `etran`.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        That of `tepones.study.load`, where `ncti` has three parts.
+    by : list of str
+        Columns that say what a pool is: its models are the rungs that agree in them.
+
+    Returns
+    -------
+    DataFrame
+        One row for each ladder, rung, target and score: columns of these names, and value.
+    """
+    key = ["ladder", "rung", "target"]
+    whole = scores[scores["part"].isna()][[*key, "score", "value"]]
+    found = [whole]
+    parts = scores[scores["score"] == "ncti"].pivot(index=key, columns="part", values="value")
+    pairs = whole[whole["score"].isin(("energy", "lda"))].pivot(index=key, columns="score", values="value")
+    for name, wide, columns in (("ncti", parts, ("seli", "ncc", "vc")), ("etran", pairs, ("energy", "lda"))):
+        if not wide.empty and set(columns) <= set(wide):
+            made = wide.reset_index()
+            for _, part in made.groupby(by, sort=False):
+                made.loc[part.index, "value"] = getattr(pool, name)(*(part[column] for column in columns))
+            found.append(made[[*key, "value"]].assign(score=name))
+    return pd.concat(found, ignore_index=True)
+
+
 def frames(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Tidy frames to rank in, by what they are: a group of ladders and a protocol. Those without data are left out.
 
     Full fine-tuning was done on part of the targets of part of the ladders: pairs of ladder and target of which a
     rung is missing are left out, and then ladders that lack a target which another has.
     """
+    tables = {**tables, "scores": pooled(tables["scores"], ["ladder", "target"])}
     released = tables["rungs"]["ladder"][groups(tables["rungs"]) == RELEASED].unique()
     found = {}
     for protocol in study.PROTOCOLS:
-        frame = study.tidy(dict(tables), protocol)
+        frame = study.tidy(tables, protocol)
         for group in (TRAINED, RELEASED):
             own = complete(frame[frame["ladder"].isin(released) == (group == RELEASED)])
             if not own.empty:
@@ -98,7 +129,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             "regret@1": [_with_interval(row, "regret_1", ".1f") for row in rows],
             "regret@3": [_with_interval(row, "regret_3", ".1f") for row in rows],
             "difference of τ": [_difference(row) for row in rows],
-            "p (Holm)": table["p_difference"],
+            "p (Holm)": ["–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_difference"]],
         }
     )
 

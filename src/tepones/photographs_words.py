@@ -3,12 +3,13 @@
 import pandas as pd
 
 from tepones import agreement
+from tepones import photographs_ranking as ranking
 from tepones.photographs import HINDSIGHT, OTHER_LADDERS, OTHER_TARGETS, RULES, TRAINED, Correlation, spearman
 
 
-def count(number: int, what: str) -> str:
+def count(n: int, what: str) -> str:
     """*1 ladder*, *2 ladders*."""
-    return f"{number} {what}" + "s" * (number != 1)
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def number(value: float, form: str = "+.2f") -> str:
@@ -83,7 +84,9 @@ def distance_words(points: pd.DataFrame, method: str, far: pd.Series) -> str:
     if points.empty:
         return "The records hold no `nce` of a backbone trained here, so no distance can be given."
     own = points[points["method"] == method]
-    words = [f"The nearest target is *{far.index[0]}* ({far.iloc[0]:.2f}), the farthest *{far.index[-1]}* ({far.iloc[-1]:.2f})."]
+    words = [
+        f"The nearest target is *{far.index[0]}* ({far.iloc[0]:.2f}), the farthest *{far.index[-1]}* ({far.iloc[-1]:.2f})."
+    ]
     found = spearman(own["distance"], own["value"])
     words.append(f"For *{method}* {_verdict(found)}.")
     every = [spearman(part["distance"], part["value"]) for _, part in points.groupby("method", sort=False)]
@@ -99,14 +102,20 @@ def distance_words(points: pd.DataFrame, method: str, far: pd.Series) -> str:
     return " ".join(words)
 
 
-def _has(number: int) -> str:
-    return "has" if number == 1 else "have"
+def _has(n: int) -> str:
+    return "has" if n == 1 else "have"
 
 
 def _verdict(found: Correlation) -> str:
     if pd.isna(found.low):
         return f"{count(found.n, 'target')} are too few, or too much alike, for an interval"
-    what = "grows with" if found.low > 0 else "shrinks with" if found.high < 0 else "neither clearly grows nor shrinks with"
+    what = (
+        "grows with"
+        if found.low > 0
+        else "shrinks with"
+        if found.high < 0
+        else "neither clearly grows nor shrinks with"
+    )
     return f"the gain {what} distance: ρ is {number(found.rho)} {interval(found.low, found.high)} over {count(found.n, 'target')}"
 
 
@@ -125,4 +134,152 @@ def tops_words(tops: pd.DataFrame, estimator: str) -> str:
             f"{int((part['apart'] == 0).sum())} pairs and at most one apart in {int((part['apart'] <= 1).sum())}. At "
             f"every rung it exceeds its value on shuffled labels in {int(part['above_null'].sum())} pairs."
         )
+    return " ".join(words)
+
+
+def ranking_words(table: pd.DataFrame, score: str) -> str:
+    """Where a score stands among all others, by `photographs_ranking.compared`."""
+    own = table.set_index("score").loc[score]
+    words = [
+        f"`{score}` reaches a mean weighted τ of {number(own['weighted_tau'])} "
+        f"{interval(own['weighted_tau_low'], own['weighted_tau_high'])} over {count(own['ladders'], 'ladder')} and "
+        f"{count(own['targets'], 'target')}, rank {ranking.rank_of(table, score)} of {len(table)}; its first choice "
+        f"loses {own['regret_1']:.1f} points, the best of its first three {own['regret_3']:.1f}."
+    ]
+    best = table.iloc[0]
+    if best["score"] != score:
+        words.append(f"The highest mean is that of `{best['score']}` ({number(best['weighted_tau'])}).")
+    others = table[table["score"] != score]
+    resolved = others[others["p_difference"] < 0.05]
+    if others["p_difference"].isna().all():
+        words.append("One ladder gives no interval and no test.")
+        return " ".join(words)
+    words.append(f"After Holm's correction {len(resolved)} of {len(others)} differences are resolved at the 5 % level:")
+    behind, ahead = resolved[resolved["difference"] > 0], resolved[resolved["difference"] < 0]
+    words.append(f"it ranks better than {codes(behind['score'])}, and worse than {codes(ahead['score'])}.")
+    rivals = others[others["kind"] == ranking.RIVAL]
+    open_ = rivals[~rivals["score"].isin(resolved["score"])]
+    words.append(f"Of {count(len(rivals), 'rival')}, {len(open_)} cannot be told from it by these ladders.")
+    return " ".join(words)
+
+
+def codes(names: pd.Series) -> str:
+    """Names of scores in a sentence, or *none*."""
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def between_words(frame: pd.DataFrame, score: str) -> str:
+    """Agreement between ladders at equal sparsity, of a score, the best one, and the control."""
+    own = ranking.matched(frame)
+    if own.empty:
+        return "Fewer than three ladders share their sparsities, so ladders cannot be compared at equal sparsity yet."
+    table = agreement.between_summary(own).set_index("score")
+    row, best = table.loc[score], table.iloc[0]
+    clear = int(((table["p_holm"] < 0.05) & (table["weighted_tau"] > 0)).sum())
+    return (
+        f"Between {count(row['ladders'], 'ladder')} at {row['levels']} shared sparsities, `{score}` has a mean weighted "
+        f"τ of {number(row['weighted_tau'])} {interval(row['low'], row['high'])}; the highest mean is that of "
+        f"`{table.index[0]}` ({number(best['weighted_tau'])} {interval(best['low'], best['high'])}), and source "
+        f"accuracy has {_of(table, 'source_accuracy')}. Of {len(table)} scores, {clear} rank better than chance by a "
+        "permutation of ladders, Holm-corrected."
+    )
+
+
+def _of(table: pd.DataFrame, score: str) -> str:
+    if score not in table.index:
+        return "none"
+    row = table.loc[score]
+    return f"{number(row['weighted_tau'])} {interval(row['low'], row['high'])}"
+
+
+def full_words(tables: dict[str, pd.DataFrame], repeats: pd.DataFrame, score: str) -> str:
+    """What full fine-tuning says, as far as it was computed.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        `photographs_ranking.compared`, by what was judged.
+    repeats : DataFrame
+        `photographs_ranking.noise`.
+    score : str
+    """
+    found = [name for name in tables if name.startswith("fine-tuning")]
+    if not found:
+        return "No full fine-tuning is in the records yet: nothing here says how the scores rank fully fine-tuned backbones."
+    words = [ranking_words(tables[name], score) for name in found]
+    if len(repeats):
+        words.append(
+            f"Two fine-tunings of the same rungs agree with each other at a mean weighted τ of "
+            f"{number(repeats['tau'].mean())} (a single run has a standard deviation of "
+            f"{repeats['sd_points'].mean():.1f} points), which no score can be asked to exceed."
+        )
+    return " ".join(words)
+
+
+def spread_words(cells: pd.DataFrame, score: str, what: str) -> str:
+    """Where a score ranks best and worst, and how often it leads; for backbones trained here, by a linear probe."""
+    own = cells[cells["judged"] == f"probe, {TRAINED}"]
+    if own.empty:
+        return ""
+    wide = own.pivot(index="score", columns="item", values="tau")
+    row = wide.loc[score].sort_values(kind="stable")
+    leads = int((wide.loc[score] >= wide.max() - 1e-12).sum())
+    return (
+        f"For backbones trained here and a linear probe, `{score}` ranks best on *{row.index[-1]}* "
+        f"({number(row.iloc[-1])}) and worst on *{row.index[0]}* ({number(row.iloc[0])}); it has the highest τ of all "
+        f"scores for {leads} of {count(len(row), what)}."
+    )
+
+
+def budget_words(found: pd.DataFrame, score: str, control: str) -> str:
+    """Regret of a score against that of a control over the budgets of one pool, and which scores lose least.
+
+    Parameters
+    ----------
+    found : DataFrame
+        `photographs_budget.regrets` of one pool.
+    score, control : str
+    """
+    wide = found.pivot(index="budget", columns="score", values="regret")
+    difference = wide[control] - wide[score]
+    last = wide.iloc[-1]
+    order = wide.mean().sort_values(kind="stable")
+    return (
+        f"Over {count(len(wide), 'budget')}, `{score}` loses {wide[score].mean():.1f} points in the mean and *{control}* "
+        f"{wide[control].mean():.1f}; `{score}` loses less at {int((difference > 0).sum())} of them and more at "
+        f"{int((difference < 0).sum())}. Where everything fits, it loses {last[score]:.1f} against {last[control]:.1f} "
+        f"points. By the mean over budgets it is {ordinal(list(order.index).index(score) + 1)} of {len(order)} ways to "
+        f"choose; least is lost by `{order.index[0]}` ({order.iloc[0]:.1f})."
+    )
+
+
+def ordinal(n: int) -> str:
+    """*1st*, *2nd*, *11th*."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+def cost_words(costs: pd.DataFrame, score: str, group: str) -> str:
+    """How much cheaper a score is than a probe, than full fine-tuning, and than making a rung; for one group."""
+    own = costs[costs["group"] == group].set_index("what")["median"]
+    name = f"score {score}"
+    if name not in own.index:
+        return f"No times of `{score}` are recorded for backbones {group}."
+    words = [
+        f"For backbones {group}, `{score}` takes {1000 * own[name]:.2g} ms in the median, once the features are there."
+    ]
+    if "linear probe, with features" in own.index:
+        probe = own["linear probe, with features"]
+        words.append(
+            f"A linear probe, with extracting the features, takes {probe:.2g} s, {probe / own[name]:,.0f} times that."
+        )
+    if "full fine-tuning" in own.index:
+        full = own["full fine-tuning"]
+        words.append(f"Full fine-tuning takes {full:,.3g} s, {full / own[name]:,.0f} times the score.")
+    else:
+        words.append(
+            "No full fine-tuning of these is in the records yet, so the comparison that matters most is missing."
+        )
+    if "pruning and training a rung" in own.index:
+        words.append(f"Making the rung itself takes {own['pruning and training a rung']:.2g} s.")
     return " ".join(words)

@@ -258,5 +258,6 @@ def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
 def _measure(frame: pd.DataFrame, score: str, measure: str) -> pd.DataFrame:
     if score not in set(frame.get("score", ())):
         raise NotTestable(f"the study has no score {score}")
-    found = agreement.within_ladder(frame[frame["score"] == score])
+    # Of released weights the source accuracy is not known; no measure that a claim names looks at it.
+    found = agreement.within_ladder(frame[frame["score"] == score].fillna({"source_accuracy": 0.0}))
     return found.assign(value=found[measure].fillna(0.0))

@@ -35,7 +35,9 @@ def simulate(names=None, targets=None, fine_tuning=False, scores=None):
                 accuracy = float(np.clip(accuracy, 0.05, 1))
                 cell = {"machine": "Linux x86_64", "cell": f"t{j}-{rung}-{t}", "regularisation": 0.1}
                 row = place | {"target": size.task} | cell
-                transfer.append(row | {"protocol": "probe", "repeat": 0, "accuracy": accuracy, "seconds": 1.5 + 0.1 * t})
+                transfer.append(
+                    row | {"protocol": "probe", "repeat": 0, "accuracy": accuracy, "seconds": 1.5 + 0.1 * t}
+                )
                 if fine_tuning and ladder.name in profile.full_fine_tuning.ladders:
                     transfer += [
                         row
@@ -49,10 +51,11 @@ def simulate(names=None, targets=None, fine_tuning=False, scores=None):
                     value, null = 5 * signal + rng.normal(0, 0.05 + 0.02 * s), 0.3
                     if name in ("nce", "leep"):
                         value, null = -2 + 0.1 * t + 0.1 * signal, -2.1
-                    scored.append(
+                    scored += [
                         place
-                        | {"target": size.task, "score": name, "part": np.nan, "value": value, "null": null}
+                        | {"target": size.task, "score": name, "part": part, "value": value, "null": null}
                         | {"n": 900 + t, "n_features": 128, "active_features": 128, "effective_rank": 9.0}
                         | {"n_le_d": False, "saturated": False, "seconds": 0.001 * (s + 1), "cell": f"s{j}-{rung}-{t}"}
-                    )
+                        for part in (("seli", "ncc", "vc") if name == "ncti" else (np.nan,))
+                    ]
     return {name: pd.DataFrame(rows) for name, rows in (("rungs", rungs), ("transfer", transfer), ("scores", scored))}

@@ -3,8 +3,10 @@
 Two random views of each image are pulled together and away from those of the other images of the batch. The loss is a
 few lines, and libraries that have it bring a training framework along, so it is here, checked against a loop.
 
-Views for characters and small photographs alike (our choice): a random crop, resized back, and a random brightness
-and contrast of each colour; no mirroring, because a mirrored character is another one.
+Views for characters and small photographs alike (our choice): a random crop, resized back; its colours mixed at random
+and inverted half of the time; a random brightness and contrast of each colour. Without the mixing the colours of ink
+and paper tell images apart, and nothing is learned of the characters. No mirroring, because a mirrored character is
+another one.
 """
 
 from dataclasses import replace
@@ -128,6 +130,9 @@ def view(inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     crop = torch.cat([torch.diag_embed(size.expand(-1, 2)), centre[:, :, None]], 2)
     grid = functional.affine_grid(crop, list(inputs.shape), align_corners=False)
     cropped = functional.grid_sample(inputs, grid, padding_mode="border", align_corners=False)
+    mix = functional.normalize(torch.rand(n_images, 3, 3, generator=generator), p=1, dim=2)
+    sign = torch.where(torch.rand(n_images, 1, 1, 1, generator=generator) < 0.5, -1.0, 1.0)
+    cropped = sign * torch.einsum("nij,njhw->nihw", mix, cropped)
     contrast = 0.6 + 0.8 * torch.rand(n_images, 3, 1, 1, generator=generator)
     brightness = torch.rand(n_images, 3, 1, 1, generator=generator) - 0.5
     return cropped * contrast + brightness
