@@ -1,6 +1,7 @@
 """The ledger: verdicts follow from the data, and only from the data."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -189,11 +190,12 @@ def test_the_whole_ledger_has_a_row_for_each_claim_and_profile(checkout):
 
 def test_a_planned_profile_is_judged_once_its_records_exist(checkout):
     records = checkout / "data" / "records" / "natural"
-    records.mkdir(parents=True)
+    records.mkdir(parents=True, exist_ok=True)
     about = ["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]
     frame = study(hump=3)
     frame[about].drop_duplicates().to_csv(records / "rungs.csv", index=False)
-    frame[["ladder", "rung", "target", "accuracy"]].drop_duplicates().to_csv(records / "transfer.csv", index=False)
+    transfer = frame[["ladder", "rung", "target", "accuracy"]].drop_duplicates().assign(protocol="probe")
+    transfer.to_csv(records / "transfer.csv", index=False)
     scores = frame[frame["score"] == "gaussian"][["ladder", "rung", "target", "score", "value"]]
     scores.to_csv(records / "scores.csv", index=False)
     profiles = checkout / "data" / "profiles"
@@ -205,6 +207,7 @@ def test_a_planned_profile_is_judged_once_its_records_exist(checkout):
 
 
 def test_tables_for_readers_hold_every_claim_once(checkout):
+    shutil.rmtree(checkout / "data" / "records" / "natural", ignore_errors=True)
     verdicts = ledger.everywhere({"embedded": "live"})
     tested, untested, glance = ledger.tested(verdicts), ledger.untested(verdicts), ledger.at_a_glance(verdicts)
     assert len(tested) == len(glance) == (verdicts["verdict"] != "not tested").sum() > 0

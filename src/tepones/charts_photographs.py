@@ -137,6 +137,7 @@ def gain_heatmap(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence[
     colour = alt.Color("value:Q", title="accuracy points over dense").scale(
         scheme="blueorange", domain=[-CAP, CAP], reverse=True, clamp=True
     )
+    colour = colour.legend(titleLimit=400)
     dark = alt.when(f"abs(datum.value) > {0.7 * CAP}").then(alt.value("white")).otherwise(alt.value("black"))
     return (
         alt.layer(
@@ -172,11 +173,11 @@ def distance(points: pd.DataFrame, methods: Sequence[str], method: str) -> alt.T
     frame = tidy(points, ["method", "target", "distance", "value", "low", "high", "ladders"])
     chosen = _menu("inFigure", [name for name in methods if name in set(frame["method"])], method)
     frame["kind"] = ["PACS" if name.startswith("pacs") else "other" for name in frame["target"]]
-    # Labels go above and below by turns, so that neighbours do not cover each other.
+    # Labels go to the right and the left by turns, so that neighbours do not cover each other.
     turn = {name: i % 2 for i, name in enumerate(dict.fromkeys(frame.sort_values("distance")["target"]))}
-    frame["below"] = [turn[name] for name in frame["target"]]
+    frame["left"] = [turn[name] for name in frame["target"]]
     spread = 0.04 * max(frame["distance"].max() - frame["distance"].min(), 0.05)
-    domain = [_short(frame["distance"].min() - 2 * spread), _short(frame["distance"].max() + 5 * spread)]
+    domain = [_short(frame["distance"].min() - 3 * spread), _short(frame["distance"].max() + 5 * spread)]
     base = (
         alt.Chart(frame)
         .transform_filter("datum.method == inFigure")
@@ -199,17 +200,18 @@ def distance(points: pd.DataFrame, methods: Sequence[str], method: str) -> alt.T
     colour = colour.legend(symbolOpacity=1)
     shape = alt.Shape("kind:N", title="target").scale(domain=["PACS", "other"], range=["diamond", "circle"])
 
-    def label(below: int, dy: int) -> alt.Chart:
-        words = base.transform_filter(f"datum.below == {below}")
-        return words.mark_text(align="left", dx=9, dy=dy, fontSize=11, color="#333333").encode(y=y, text="target:N")
+    def label(left: int) -> alt.Chart:
+        words = base.transform_filter(f"datum.left == {left}")
+        place = {"align": "right", "dx": -9} if left else {"align": "left", "dx": 9}
+        return words.mark_text(dy=-6, fontSize=11, color="#333333", **place).encode(y=y, text="target:N")
 
     return (
         alt.layer(
             alt.Chart().mark_rule(strokeDash=[4, 3], color="#333333", opacity=0.7).encode(y=alt.datum(0)),
             base.mark_rule(strokeWidth=3, opacity=0.35).encode(y=alt.Y("low:Q", title=""), y2="high:Q", color=colour),
             base.mark_point(filled=True, size=90, opacity=1).encode(y=y, color=colour, shape=shape),
-            label(0, -6),
-            label(1, 8),
+            label(0),
+            label(1),
         )
         .properties(width=WIDTH - 90, height=330)
         .add_params(chosen)

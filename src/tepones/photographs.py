@@ -25,6 +25,9 @@ RULES = OTHER_TARGETS, OTHER_LADDERS, HINDSIGHT = "other targets", "other ladder
 #: Estimators of the intra-class information whose curves are shown.
 ESTIMATORS = ("gaussian", "posterior")
 
+#: Ladders of a method that an interval of its mean needs: with two, Student's quantile is 12.7.
+FEWEST = 3
+
 #: From an accuracy to its points.
 _POINTS = 100
 
@@ -54,8 +57,8 @@ def outdated(tables: Mapping[str, pd.DataFrame]) -> str:
     rungs = tables["rungs"]
     names = list(dict.fromkeys(rungs.loc[~rungs["current"].astype(bool), "ladder"])) if "current" in rungs else []
     if not names:
-        return "All of them were computed by the code of this version."
-    return f"**{len(names)} of them were computed by another version of the code:** {listed(names)}."
+        return "All were computed by the code of this version."
+    return f"**Computed by another version of the code** ({len(names)}): {listed(names)}."
 
 
 def rungs_of(tables: Mapping[str, pd.DataFrame], protocol: str = study.PROBE) -> pd.DataFrame:
@@ -148,8 +151,8 @@ def distances(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
     The negative conditional entropy (`nce`) says how uncertain the class of a target image remains once one knows
     which *source* class the dense network takes it for. Its value divided by that on shuffled labels is 1 where the
     source classes say nothing about those of the target, and 0 where they decide them. Dividing by the shuffled
-    value also takes out most of what a finite number of images feigns. Mean over the dense rungs of the
-    ladders trained here; empty where `nce` was not computed.
+    value also takes out most of what a finite number of images feigns. Mean over the dense backbones that were
+    trained here, each counted once; empty where `nce` was not computed.
 
     Returns
     -------
@@ -159,6 +162,8 @@ def distances(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
     scores, rungs = tables["scores"], tables["rungs"]
     trained = rungs[(groups(rungs) == TRAINED) & (rungs["rung"] == 0)]["ladder"]
     dense = scores[(scores["score"] == "nce") & (scores["rung"] == 0) & scores["ladder"].isin(trained)]
+    # Ladders of one seed share their dense backbone, and so the cell of its scores.
+    dense = dense.drop_duplicates("cell") if "cell" in dense else dense
     share = (dense["value"] / dense["null"]).groupby(dense["target"]).mean()
     return share.dropna().sort_values(kind="stable").rename("distance")
 
@@ -193,13 +198,13 @@ def chosen_gains(rungs: pd.DataFrame, rule: str = OTHER_TARGETS) -> pd.DataFrame
 
 
 def curves(rungs: pd.DataFrame) -> pd.DataFrame:
-    """Gain of each method along its rungs: mean over its ladders, with a 95 % interval where there are several.
+    """Gain of each method along its rungs: mean over its ladders, with a 95 % interval where there are `FEWEST`.
 
     Returns
     -------
     DataFrame
         Columns method, rung, sparsity, target, ladders, accuracy, mean, low, high. The interval is Student's, on
-        one less than the number of ladders; NaN for one ladder and for the dense rung.
+        one less than the number of ladders; NaN for fewer ladders and for the dense rung.
     """
     grouped = rungs.groupby(["method", "rung", "target"], sort=False)
     found = grouped.agg(
@@ -209,7 +214,7 @@ def curves(rungs: pd.DataFrame) -> pd.DataFrame:
         mean=("gain", "mean"),
         spread=("gain", "std"),
     ).reset_index()
-    several = (found["ladders"] > 1) & (found["rung"] > 0)
+    several = (found["ladders"] >= FEWEST) & (found["rung"] > 0)
     freedom = found["ladders"].where(several) - 1
     half = stats.t.ppf(0.975, freedom) * found["spread"] / np.sqrt(found["ladders"])
     return found.assign(low=found["mean"] - half, high=found["mean"] + half).drop(columns="spread")
@@ -252,7 +257,13 @@ def gain_by_distance(gains: pd.DataFrame, far: pd.Series) -> pd.DataFrame:
 
 
 def distance_table(points: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's ρ between distance and gain over the targets, for each method: columns method, targets, rho, low, high."""
+    """Spearman's ρ between distance and gain over the targets, for each method.
+
+    Returns
+    -------
+    DataFrame
+        Columns method, targets (how many), rho, low, high.
+    """
     rows = []
     for method, part in points.groupby("method", sort=False):
         found = spearman(part["distance"], part["value"])

@@ -10,8 +10,10 @@ from tepones.errors import UsageError, choose
 from tepones.photographs import RELEASED, TRAINED, groups
 from tepones.photographs_ranking import complete, pooled
 
-#: Controls of a choice under a budget, besides the scores: the densest backbone that fits, and any that fits.
-DENSEST, BLIND = "densest that fits", "blind choice"
+#: Controls of a choice under a budget, besides the scores: the densest backbone that fits, by any method or by the
+#: most usual one, and any backbone that fits.
+DENSEST, USUAL, BLIND = "densest that fits", "densest by magnitude", "blind choice"
+USUAL_METHOD = "magnitude iterative"
 
 #: A non-zero weight stored as one float32; where it stands, and all that is not a prunable weight, comes on top.
 BYTES = 4
@@ -20,7 +22,7 @@ REPLICATES = 2000
 
 
 def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = study.PROBE) -> pd.DataFrame:
-    """Tidy table of all backbones of a group with their size, and the two controls as further scores.
+    """Tidy table of all backbones of a group with their size, and the controls as further scores.
 
     Parameters
     ----------
@@ -47,6 +49,10 @@ def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = s
     frame = frame.join(size, on=["ladder", "rung"])
     once = frame.drop_duplicates(["ladder", "rung", "target"])
     controls = [once.assign(score=DENSEST, value=once["bytes"]), once.assign(score=BLIND, value=0.0)]
+    usual = once["method"] == USUAL_METHOD
+    if usual.any():
+        # Where none of that method fits, the densest of the others.
+        controls.append(once.assign(score=USUAL, value=once["bytes"] - (~usual) * (1 + once["bytes"].max())))
     return pd.concat([frame, *(control.astype({"value": float}) for control in controls)], ignore_index=True)
 
 
@@ -120,11 +126,11 @@ def _without_some(part: pd.DataFrame, budget: float, ladders: list[str], there: 
     return np.where(n > 0, 100 * (np.where(np.isfinite(best), best, 0) - mean), 0.0)
 
 
-def leaders(found: pd.DataFrame, always: Sequence[str], rivals: Sequence[str], n: int = 3) -> list[str]:
-    """Scores to draw: those named, then the `n` rivals of least mean regret over all budgets."""
+def leaders(found: pd.DataFrame, always: Sequence[str], rivals: Sequence[str], n: int = 7) -> list[str]:
+    """Scores to draw, `n` in all: those named, then the rivals of least mean regret over all budgets."""
     mean = found.groupby("score")["regret"].mean().sort_values(kind="stable")
-    best = [name for name in mean.index if name in set(rivals) and name not in always][:n]
-    return [*(name for name in always if name in mean.index), *best]
+    named = [name for name in dict.fromkeys(always) if name in mean.index]
+    return [*named, *(name for name in mean.index if name in set(rivals) and name not in named)][:n]
 
 
 def at(found: pd.DataFrame, sizes: Sequence[int], scores: Sequence[str]) -> pd.DataFrame:

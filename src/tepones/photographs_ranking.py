@@ -23,6 +23,8 @@ CONTROLS = (
     "probe",
     "random",
 )
+#: Within an interval no line of a narrow column ends.
+_TIED = ",\N{NO-BREAK SPACE}"
 KINDS = OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
 
 
@@ -139,14 +141,16 @@ def _with_interval(row: pd.Series, name: str, form: str) -> str:
         return "no ranking"
     if pd.isna(row[f"{name}_low"]):
         return f"{row[name]:{form}}"
-    return f"{row[name]:{form}} [{row[name + '_low']:{form}}, {row[name + '_high']:{form}}]".replace("-", "−")
+    return f"{row[name]:{form}} [{row[name + '_low']:{form}}, {row[name + '_high']:{form}}]".replace("-", "−").replace(
+        ", ", _TIED
+    )
 
 
 def _difference(row: pd.Series) -> str:
     if pd.isna(row["difference"]):
         return "–"
     bounds = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    return f"{row['difference']:+.2f}{bounds}".replace("-", "−")
+    return f"{row['difference']:+.2f}{bounds}".replace("-", "−").replace(", ", _TIED)
 
 
 def cells_by(cells: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:

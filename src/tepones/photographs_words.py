@@ -1,15 +1,28 @@
 """Sentences of the chapters on photographs, composed from what the tables hold: they must be true of any part of it."""
 
 import pandas as pd
+from IPython.display import Markdown
+from myst_nb import glue
 
 from tepones import agreement
+from tepones import photographs_budget as budget
 from tepones import photographs_ranking as ranking
 from tepones.photographs import HINDSIGHT, OTHER_LADDERS, OTHER_TARGETS, RULES, TRAINED, Correlation, spearman
 
 
-def count(n: int, what: str) -> str:
+def say(words: str, key: str) -> None:
+    """Glue sentences with emphasis and code under `key` for a `{glue:md}` in the text."""
+    glue(key, Markdown(words), display=False)
+
+
+def plain(words: str) -> str:
+    """Sentences without the signs of emphasis and code, for an alt text."""
+    return words.replace("*", "").replace("`", "")
+
+
+def count(n: float, what: str) -> str:
     """*1 ladder*, *2 ladders*."""
-    return f"{n} {what}" + ("" if n == 1 else "s")
+    return f"{n:.0f} {what if n == 1 else what + 's'}"
 
 
 def number(value: float, form: str = "+.2f") -> str:
@@ -85,7 +98,8 @@ def distance_words(points: pd.DataFrame, method: str, far: pd.Series) -> str:
         return "The records hold no `nce` of a backbone trained here, so no distance can be given."
     own = points[points["method"] == method]
     words = [
-        f"The nearest target is *{far.index[0]}* ({far.iloc[0]:.2f}), the farthest *{far.index[-1]}* ({far.iloc[-1]:.2f})."
+        f"The nearest target is *{far.index[0]}* ({far.iloc[0]:.2f}), "
+        f"the farthest *{far.index[-1]}* ({far.iloc[-1]:.2f})."
     ]
     found = spearman(own["distance"], own["value"])
     words.append(f"For *{method}* {_verdict(found)}.")
@@ -116,7 +130,10 @@ def _verdict(found: Correlation) -> str:
         if found.high < 0
         else "neither clearly grows nor shrinks with"
     )
-    return f"the gain {what} distance: ρ is {number(found.rho)} {interval(found.low, found.high)} over {count(found.n, 'target')}"
+    return (
+        f"the gain {what} distance: ρ is {number(found.rho)} {interval(found.low, found.high)} "
+        f"over {count(found.n, 'target')}"
+    )
 
 
 def tops_words(tops: pd.DataFrame, estimator: str) -> str:
@@ -163,22 +180,35 @@ def ranking_words(table: pd.DataFrame, score: str) -> str:
     return " ".join(words)
 
 
+def released_words(table: pd.DataFrame | None, score: str) -> str:
+    """`ranking_words` for released backbones, and what sparsity alone reaches there; or that there are none."""
+    if table is None:
+        return "No ladder of released weights is in the records yet."
+    free = table.set_index("score").loc["sparsity"]
+    return (
+        f"{ranking_words(table, score)} One-shot pruning without training mostly takes away, so read the row "
+        "`sparsity` before any other: *the denser, the better* alone reaches a mean weighted τ of "
+        f"{number(free['weighted_tau'])} {interval(free['weighted_tau_low'], free['weighted_tau_high'])}, with a "
+        f"regret of {free['regret_1']:.1f} points."
+    )
+
+
 def codes(names: pd.Series) -> str:
     """Names of scores in a sentence, or *none*."""
     return ", ".join(f"`{name}`" for name in names) or "none"
 
 
-def between_words(frame: pd.DataFrame, score: str) -> str:
+def between_words(frame: pd.DataFrame | None, score: str) -> str:
     """Agreement between ladders at equal sparsity, of a score, the best one, and the control."""
-    own = ranking.matched(frame)
-    if own.empty:
+    own = frame if frame is None else ranking.matched(frame)
+    if own is None or own.empty:
         return "Fewer than three ladders share their sparsities, so ladders cannot be compared at equal sparsity yet."
     table = agreement.between_summary(own).set_index("score")
     row, best = table.loc[score], table.iloc[0]
     clear = int(((table["p_holm"] < 0.05) & (table["weighted_tau"] > 0)).sum())
     return (
-        f"Between {count(row['ladders'], 'ladder')} at {row['levels']} shared sparsities, `{score}` has a mean weighted "
-        f"τ of {number(row['weighted_tau'])} {interval(row['low'], row['high'])}; the highest mean is that of "
+        f"Between {count(row['ladders'], 'ladder')} at {count(row['levels'], 'level')} of sparsity that all share, "
+        f"`{score}` has a mean weighted τ of {number(row['weighted_tau'])} {interval(row['low'], row['high'])}; the highest mean is that of "
         f"`{table.index[0]}` ({number(best['weighted_tau'])} {interval(best['low'], best['high'])}), and source "
         f"accuracy has {_of(table, 'source_accuracy')}. Of {len(table)} scores, {clear} rank better than chance by a "
         "permutation of ladders, Holm-corrected."
@@ -231,26 +261,31 @@ def spread_words(cells: pd.DataFrame, score: str, what: str) -> str:
     )
 
 
-def budget_words(found: pd.DataFrame, score: str, control: str) -> str:
-    """Regret of a score against that of a control over the budgets of one pool, and which scores lose least.
+def budget_words(found: pd.DataFrame, score: str) -> str:
+    """Regret of a score against that of the controls over the budgets of one pool, and which scores lose least.
 
     Parameters
     ----------
     found : DataFrame
         `photographs_budget.regrets` of one pool.
-    score, control : str
+    score : str
     """
     wide = found.pivot(index="budget", columns="score", values="regret")
-    difference = wide[control] - wide[score]
-    last = wide.iloc[-1]
     order = wide.mean().sort_values(kind="stable")
-    return (
-        f"Over {count(len(wide), 'budget')}, `{score}` loses {wide[score].mean():.1f} points in the mean and *{control}* "
-        f"{wide[control].mean():.1f}; `{score}` loses less at {int((difference > 0).sum())} of them and more at "
-        f"{int((difference < 0).sum())}. Where everything fits, it loses {last[score]:.1f} against {last[control]:.1f} "
-        f"points. By the mean over budgets it is {ordinal(list(order.index).index(score) + 1)} of {len(order)} ways to "
-        f"choose; least is lost by `{order.index[0]}` ({order.iloc[0]:.1f})."
+    words = [f"over {count(len(wide), 'budget')}, `{score}` loses {order[score]:.1f} points in the mean."]
+    for control in (budget.DENSEST, budget.USUAL):
+        if control in wide:
+            less, more = (int((sign * (wide[control] - wide[score]) > 0).sum()) for sign in (1, -1))
+            words.append(
+                f"*{control.capitalize()}* loses {order[control]:.1f}: more than `{score}` at {count(less, 'budget')}, "
+                f"less at {more}."
+            )
+    words.append(
+        f"Where everything fits, `{score}` loses {wide[score].iloc[-1]:.1f}. By the mean over budgets it is "
+        f"{ordinal(list(order.index).index(score) + 1)} of {len(order)} ways to choose; least is lost by "
+        f"`{order.index[0]}` ({order.iloc[0]:.1f})."
     )
+    return " ".join(words)
 
 
 def ordinal(n: int) -> str:

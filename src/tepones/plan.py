@@ -227,4 +227,19 @@ def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame
         "targets": len(profile.targets),
         "core seconds": round(timed["seconds"].sum()),
     }
-    return pd.DataFrame({"item": facts.keys(), "value": facts.values()})
+    made = pd.DataFrame({"item": facts.keys(), "value": facts.values()})
+    return pd.concat([made, _digests(profile)], ignore_index=True)
+
+
+def _digests(profile: Profile) -> pd.DataFrame:
+    """Checksums of the images, which tell copies of a data set apart: of those here, else as published before."""
+    records = store(profile)
+    path = paths.published_records(profile.name) / f"{study.PROVENANCE}.csv"
+    before = dict(pd.read_csv(path, dtype=str).to_numpy()) if path.is_file() else {}
+    digests = {}
+    for ladder in profile.ladders:
+        for size in (ladder.source, *profile.targets):
+            item = f"images {size.task} {ladder.pixels}"
+            record = records.get(images(size, ladder.pixels)) if item not in digests else None
+            digests.setdefault(item, record.digest[:12] if record else before.get(item, "not known"))
+    return pd.DataFrame({"item": digests.keys(), "value": digests.values()})

@@ -135,11 +135,14 @@ class Record:
         Provenance: seconds of wall time, versions, machine, when (UTC).
     blob : Path or None
         File of the tensors.
+    digest : str or None
+        SHA-256 of that file.
     """
 
     values: Values
     made: dict[str, Any]
     blob: Path | None
+    digest: str | None
 
     def tensors(self) -> Tensors:
         """The tensors as numpy arrays, mapped into memory: read when used, and a change is not written back."""
@@ -226,7 +229,7 @@ class Store:
             blob = path.with_suffix(".safetensors")
             if hashlib.sha256(blob.read_bytes()).hexdigest() != body["tensors"]:
                 raise ValueError("the checksum of its tensors does not match")
-        return Record(body["values"], body["made"], blob)
+        return Record(body["values"], body["made"], blob, body.get("tensors"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
