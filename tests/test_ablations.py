@@ -25,7 +25,7 @@ def test_every_choice_holds_the_score_itself(features):
     value = gaussian(ClassMoments().update(*features))
     assert level(ablations.by_samples(*features), "all") == pytest.approx(value)
     assert level(ablations.by_shrinkage(*features), "from the data") == pytest.approx(value)
-    assert level(ablations.by_null(*features), "none") == pytest.approx(value)
+    assert level(ablations.by_null(*features), "not used") == pytest.approx(value)
 
 
 def test_a_fixed_intensity_gives_what_the_score_gives_with_it(features):
@@ -57,7 +57,7 @@ def test_labels_that_mean_nothing_are_their_own_null(features):
     shuffled = np.random.default_rng(99).permutation(labels)
     rows, true = list(ablations.by_null(x, shuffled)), list(ablations.by_null(x, labels))
     assert abs(level(rows, "standardised")) < 4 < level(true, "standardised")
-    assert abs(level(rows, "difference")) < 0.2 * level(rows, "none")
+    assert abs(level(rows, "subtracted")) < 0.2 * level(rows, "not used")
 
 
 def test_the_last_layer_is_the_feature(images):

@@ -40,7 +40,11 @@ def test_without_a_profile_every_claim_is_there(checkout):
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["--profile", "huge"], 2, "unknown profile 'huge'; choose from: embedded, imagenet, methods, natural, published, tiny"),
+        (
+            ["--profile", "huge"],
+            2,
+            "unknown profile 'huge'; choose from: embedded, imagenet, methods, natural, published, tiny",
+        ),
         (["--profile", "imagenet"], 1, "no published records of profile imagenet: it is planned, not built"),
         (["--profile", "tiny", "--records", "live"], 1, "no live records of profile tiny"),
         (["--records", "imagined"], 2, "'imagined' is not one of 'published', 'live'"),

@@ -109,9 +109,9 @@ def by_null(features: np.ndarray, labels: np.ndarray) -> Iterator[Row]:
         shuffled = np.random.default_rng(seed).permutation(labels)
         nulls.append(gaussian(moments.relabelled(features, shuffled)))
     above = value - np.mean(nulls)
-    levels = {"none": value, "difference": above, "standardised": above / max(np.std(nulls, ddof=1), 1e-12)}
+    levels = {"not used": value, "subtracted": above, "standardised": above / max(np.std(nulls, ddof=1), 1e-12)}
     for level, calibrated in levels.items():
-        yield {"choice": "null", "level": level, "value": float(calibrated)}
+        yield {"choice": "shuffled labels", "level": level, "value": float(calibrated)}
 
 
 @torch.inference_mode()

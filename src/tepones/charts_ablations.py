@@ -7,7 +7,7 @@ from tepones import agreement
 from tepones.charts import PALETTE, WIDTH, tidy
 
 #: The level of each choice that the score `gaussian` has.
-DEFAULTS = {"samples per class": "all", "shrinkage": "from the data", "null": "none", "layer": "block 4"}
+DEFAULTS = {"samples per class": "all", "shrinkage": "from the data", "shuffled labels": "not used", "layer": "block 4"}
 
 _KEYS = ["ladder", "rung", "target"]
 

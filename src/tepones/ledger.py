@@ -160,9 +160,9 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `tepones.study.tidy`, of the ladders whose source accuracy is known; for `PUBLISHED` the columns ladder, method, rung, sparsity, target, accuracy
-        and besides architecture, protocol. There a ladder is one pruning method of one architecture under one
-        protocol, with the architecture's dense model as its lowest rung.
+        That of `tepones.study.tidy`, of the ladders whose source accuracy is known; for `PUBLISHED` the columns
+        ladder, method, rung, sparsity, target, accuracy and besides architecture, protocol. There a ladder is one
+        pruning method of one architecture under one protocol, with the architecture's dense model as its lowest rung.
 
     Raises
     ------

@@ -178,9 +178,10 @@ def cells_by(cells: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
 
 
 def matched(frame: pd.DataFrame) -> pd.DataFrame:
-    """Ladders that share their levels of sparsity with most others, at the levels that all of those have.
+    """Pruned rungs of the ladders that share their levels of sparsity, or most of them, with most other ladders.
 
     For `agreement.between_summary`, which compares ladders at equal sparsity; empty if fewer than three share any.
+    Dense rungs are left out, because ladders of one seed have the same.
     """
     rungs = frame.drop_duplicates(["ladder", "rung"]).assign(level=lambda rungs: rungs["sparsity"].round(3))
     levels = rungs[rungs["rung"] > 0].groupby("ladder", sort=False)["level"].agg(frozenset)
@@ -190,7 +191,7 @@ def matched(frame: pd.DataFrame) -> pd.DataFrame:
     close = levels.index[[common <= own or len(common & own) >= 0.75 * len(common) for own in levels]]
     if len(close) < 3 or not frozenset.intersection(*levels[close]):
         return frame.iloc[:0]
-    return frame[frame["ladder"].isin(close)].reset_index(drop=True)
+    return frame[frame["ladder"].isin(close) & (frame["rung"] > 0)].reset_index(drop=True)
 
 
 def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -208,7 +208,8 @@ def between_words(frame: pd.DataFrame | None, score: str) -> str:
     clear = int(((table["p_holm"] < 0.05) & (table["weighted_tau"] > 0)).sum())
     return (
         f"Between {count(row['ladders'], 'ladder')} at {count(row['levels'], 'level')} of sparsity that all share, "
-        f"`{score}` has a mean weighted τ of {number(row['weighted_tau'])} {interval(row['low'], row['high'])}; the highest mean is that of "
+        f"`{score}` has a mean weighted τ of {number(row['weighted_tau'])} {interval(row['low'], row['high'])}; "
+        "the highest mean is that of "
         f"`{table.index[0]}` ({number(best['weighted_tau'])} {interval(best['low'], best['high'])}), and source "
         f"accuracy has {_of(table, 'source_accuracy')}. Of {len(table)} scores, {clear} rank better than chance by a "
         "permutation of ladders, Holm-corrected."
@@ -235,7 +236,9 @@ def full_words(tables: dict[str, pd.DataFrame], repeats: pd.DataFrame, score: st
     """
     found = [name for name in tables if name.startswith("fine-tuning")]
     if not found:
-        return "No full fine-tuning is in the records yet: nothing here says how the scores rank fully fine-tuned backbones."
+        return (
+            "No full fine-tuning is in the records yet: nothing says how scores rank fully fine-tuned backbones here."
+        )
     words = [ranking_words(tables[name], score) for name in found]
     if len(repeats):
         words.append(
