@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 import os
 import re
 import sys
@@ -102,6 +103,8 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
     """
     parameters = _checked(name, parameters, defaults(name))
     log = paths.build() / "logs" / f"{name}.ipynb"
+    # A channel that is closed while it handles its last message logs a traceback, long after the result is known.
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         notebook = papermill.execute_notebook(

@@ -84,7 +84,8 @@ def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
     stamps = paths.build() / "stamps" / folder.parent.name
     outputs, waiting = [], []
     for name in notebooks.names():
-        given = {key: value for key, value in parameters.items() if key in notebooks.defaults(name)}
+        # A chapter about one profile, which it names itself, shows the published records always.
+        given = parameters if "profile" in notebooks.defaults(name) else {}
         inputs = _digest([paths.notebooks() / f"{name}.md", *_inputs(given.get("profile"))]) + repr(given)
         output, stamp = folder / f"{name}.ipynb", stamps / name
         outputs.append(output)

@@ -8,6 +8,7 @@ BACKBONES = Registry(
     {
         "small-resnet": "tepones.backbones.small_resnet:small_resnet",
         "medium-resnet": "tepones.backbones.medium_resnet:medium_resnet",
+        "augmented-resnet": "tepones.backbones.augmented:augmented_resnet",
         "small-vit": "tepones.backbones.small_vit:small_vit",
         "small-mobilenet": "tepones.backbones.small_mobilenet:small_mobilenet",
     },
