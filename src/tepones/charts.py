@@ -126,6 +126,15 @@ def table(frame: pd.DataFrame, key: str, *, formats: dict[str, str] | None = Non
     glue(_name(key), Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines)))
 
 
+def bracketed(means: pd.Series, lows: pd.Series, highs: pd.Series, form: str) -> list[str]:
+    """Cells of a table: numbers with intervals that never break inside; only the number where there is none."""
+    cells = []
+    for mean, low, high in zip(means, lows, highs, strict=True):
+        bounds = "" if pd.isna(low) else f" [{low:{form}},\N{NO-BREAK SPACE}{high:{form}}]"
+        cells.append("–" if pd.isna(mean) else f"{mean:{form}}{bounds}".replace("-", "\N{MINUS SIGN}"))
+    return cells
+
+
 def inline(value: float | int | bool | str, key: str) -> None:
     """Glue one number or word under `key` for a `{glue:text}` in a sentence; nothing is displayed.
 

@@ -1,15 +1,40 @@
 """What the ablations say of the score: agreement with transfer accuracy for each level of each choice."""
 
+from collections.abc import Mapping
+
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.charts import PALETTE, WIDTH, tidy
+from tepones.charts import PALETTE, WIDTH, bracketed, tidy
+from tepones.photographs_ranking import OURS
 
 #: The level of each choice that the score `gaussian` has.
-DEFAULTS = {"samples per class": "all", "shrinkage": "from the data", "shuffled labels": "not used", "layer": "block 4"}
+FROM_DATA = "from the data"
+DEFAULTS = {"estimator": "gaussian", "samples per class": "all", "shrinkage": FROM_DATA, "shuffled labels": "not used", "layer": "block 4"}
 
 _KEYS = ["ladder", "rung", "target"]
+
+
+def choices(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The table of ablations, with the estimators of the intra-class information as one more choice.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        As `tepones.study.load` returns it.
+
+    Returns
+    -------
+    DataFrame
+        Columns ladder, rung, target, choice, level, value.
+    """
+    scores, ablations = tables["scores"], tables["ablations"]
+    own = scores[scores["score"].isin(OURS) & scores["ladder"].isin(ablations["ladder"])]
+    estimators = own.rename(columns={"score": "level"}).assign(choice="estimator")
+    columns = [*_KEYS, "choice", "level", "value"]
+    return pd.concat([estimators[columns], ablations[columns]], ignore_index=True)
 
 
 def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -18,7 +43,7 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     ablations : DataFrame
-        Columns ladder, rung, target, choice, level, value.
+        `choices`.
     frame : DataFrame
         As `tepones.study.tidy` gives it: transfer accuracies of at least these rungs.
 
@@ -26,36 +51,63 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row for each choice and level, in the order of the records: ``ladders``, ``targets``, mean
-        ``weighted_tau`` with ``low`` and ``high`` (95 % over ladders and targets), ``reference`` (the same mean of the
-        score itself on the targets that the level has), ``difference``. A level is compared only on targets that have
-        it: few tasks have 100 images of a class.
+        ``weighted_tau`` with ``low`` and ``high`` (95 % over ladders and targets); ``reference``, the same mean of the
+        score itself on the targets that the level has, and ``difference``, the level minus that, with
+        ``difference_low`` and ``difference_high``, NaN at the level that the score has. Few tasks have 100 images of a
+        class.
     """
     judged = frame.drop(columns=["score", "value"]).drop_duplicates(_KEYS)
+
+    def agree(variant: pd.DataFrame, name: str) -> pd.DataFrame:
+        return agreement.within_ladder(judged.merge(variant[[*_KEYS, "value"]], on=_KEYS).assign(score=name))
+
     rows = []
     for choice, part in ablations.groupby("choice", sort=False):
-        own = part[part["level"] == DEFAULTS[choice]]
-        reference = agreement.within_ladder(judged.merge(own[[*_KEYS, "value"]], on=_KEYS).assign(score="reference"))
         levels = [level for level in dict.fromkeys(part["level"]) if level != "all"]
+        own = agree(part[part["level"] == DEFAULTS[choice]], "reference")
         for level in levels + ["all"] * ("all" in set(part["level"])):
-            variant = part.loc[part["level"] == level, [*_KEYS, "value"]]
-            found = agreement.summary(agreement.within_ladder(judged.merge(variant, on=_KEYS).assign(score=level)))
-            same = reference[reference["target"].isin(variant["target"])]
-            mean = same["weighted_tau"].fillna(0.0).mean()
-            row = found.iloc[0]
+            variant = agree(part[part["level"] == level], level)
+            found = agreement.summary(variant).iloc[0]
+            same = own[own["target"].isin(variant["target"])]
+            reference = same["weighted_tau"].fillna(0.0).mean()
+            low, high = _interval(same, variant) if level != DEFAULTS[choice] else (np.nan, np.nan)
             rows.append(
                 {
                     "choice": choice,
                     "level": level,
-                    "ladders": int(row["ladders"]),
-                    "targets": int(row["targets"]),
-                    "weighted_tau": row["weighted_tau"],
-                    "low": row["weighted_tau_low"],
-                    "high": row["weighted_tau_high"],
-                    "reference": mean,
-                    "difference": row["weighted_tau"] - mean,
+                    "ladders": int(found["ladders"]),
+                    "targets": int(found["targets"]),
+                    "weighted_tau": found["weighted_tau"],
+                    "low": found["weighted_tau_low"],
+                    "high": found["weighted_tau_high"],
+                    "reference": reference,
+                    "difference": found["weighted_tau"] - reference,
+                    "difference_low": low,
+                    "difference_high": high,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _interval(reference: pd.DataFrame, variant: pd.DataFrame) -> tuple[float, float]:
+    """95 % interval of how much more weighted τ the variant has, ladder by ladder and target by target."""
+    both = pd.concat([variant, reference])
+    found = agreement.paired_differences(both, reference=variant["score"].iloc[0]).iloc[0]
+    return found["low"], found["high"]
+
+
+def shown(levels: pd.DataFrame) -> pd.DataFrame:
+    """`by_level` as a table for readers."""
+    difference = levels["difference"].mask(levels["difference_low"].isna())
+    return pd.DataFrame(
+        {
+            "choice": levels["choice"],
+            "level": levels["level"],
+            "targets": levels["targets"],
+            "weighted τ": bracketed(levels["weighted_tau"], levels["low"], levels["high"], ".2f"),
+            "difference": bracketed(difference, levels["difference_low"], levels["difference_high"], "+.2f"),
+        }
+    )
 
 
 def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
@@ -80,7 +132,9 @@ def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
     panels = []
     for choice, part in levels.groupby("choice", sort=False):
         base = alt.Chart(part.assign(default=part["level"] == DEFAULTS[choice]), title=str(choice)).encode(
-            x=alt.X("level:N", title=None, sort=list(part["level"])).axis(labelAngle=0),
+            x=alt.X("level:N", title=None, sort=list(part["level"])).axis(
+                labelAngle=0, labelExpr=f"datum.label == '{FROM_DATA}' ? 'by data' : datum.label"
+            ),
             tooltip=[
                 "level:N",
                 alt.Tooltip("weighted_tau:Q", format=".3f", title="weighted τ"),

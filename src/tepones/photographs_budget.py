@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tepones import agreement, study
+from tepones.charts import bracketed
 from tepones.errors import UsageError, choose
 from tepones.photographs import RELEASED, TRAINED, groups
 from tepones.photographs_ranking import complete, pooled
@@ -138,14 +139,13 @@ def at(found: pd.DataFrame, sizes: Sequence[int], scores: Sequence[str]) -> pd.D
     absent = set(sizes) - set(found["budget"])
     if absent:
         raise UsageError(f"no regret was computed at a budget of {min(absent)} bytes")
+    cells = bracketed(found["regret"], found["low"], found["high"], ".1f")
     rows = []
     for score in scores:
-        own = found[found["score"] == score].set_index("budget")
+        own = found.assign(cell=cells)[found["score"] == score].set_index("budget")
         row = {"score": score}
         for budget in sizes:
-            cell = own.loc[budget]
-            bounds = "" if pd.isna(cell["low"]) else f" [{cell['low']:.1f}, {cell['high']:.1f}]"
-            row[f"{budget / 1000:,.0f} kB, {int(cell['candidates'])} fit"] = f"{cell['regret']:.1f}{bounds}"
+            row[f"{budget / 1000:,.0f} kB, {int(own.loc[budget, 'candidates'])} fit"] = own.loc[budget, "cell"]
         rows.append(row)
     return pd.DataFrame(rows)
 

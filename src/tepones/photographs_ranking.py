@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tepones import agreement, study
+from tepones.charts import bracketed
 from tepones.photographs import RELEASED, TRAINED, groups
 from tepones.scores import pool
 
@@ -23,8 +24,6 @@ CONTROLS = (
     "probe",
     "random",
 )
-#: Within an interval no line of a narrow column ends.
-_TIED = ",\N{NO-BREAK SPACE}"
 KINDS = OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
 
 
@@ -123,34 +122,18 @@ def compared(cells: pd.DataFrame, score: str) -> pd.DataFrame:
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """`compared` as a table for readers."""
-    rows = [row for _, row in table.iterrows()]
+    measures = {"weighted τ": ("weighted_tau", ".2f"), "regret@1": ("regret_1", ".1f"), "regret@3": ("regret_3", ".1f")}
     return pd.DataFrame(
         {
             "score": table["score"],
-            "weighted τ": [_with_interval(row, "weighted_tau", ".2f") for row in rows],
-            "regret@1": [_with_interval(row, "regret_1", ".1f") for row in rows],
-            "regret@3": [_with_interval(row, "regret_3", ".1f") for row in rows],
-            "difference of τ": [_difference(row) for row in rows],
+            **{
+                title: bracketed(table[name], table[f"{name}_low"], table[f"{name}_high"], form)
+                for title, (name, form) in measures.items()
+            },
+            "difference of τ": bracketed(table["difference"], table["low"], table["high"], "+.2f"),
             "p (Holm)": ["–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_difference"]],
         }
     )
-
-
-def _with_interval(row: pd.Series, name: str, form: str) -> str:
-    if pd.isna(row[name]):
-        return "no ranking"
-    if pd.isna(row[f"{name}_low"]):
-        return f"{row[name]:{form}}"
-    return f"{row[name]:{form}} [{row[name + '_low']:{form}}, {row[name + '_high']:{form}}]".replace("-", "−").replace(
-        ", ", _TIED
-    )
-
-
-def _difference(row: pd.Series) -> str:
-    if pd.isna(row["difference"]):
-        return "–"
-    bounds = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    return f"{row['difference']:+.2f}{bounds}".replace("-", "−").replace(", ", _TIED)
 
 
 def cells_by(cells: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
