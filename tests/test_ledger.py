@@ -177,6 +177,7 @@ def test_a_planned_profile_has_no_records_and_an_unknown_one_is_refused():
 
 
 def test_the_whole_ledger_has_a_row_for_each_claim_and_profile(checkout):
+    shutil.rmtree(checkout / "data" / "records" / "natural", ignore_errors=True)
     verdicts = ledger.everywhere({"embedded": "live"})
     claims = ledger.claims()
     expected = [(c.claim, name) for c in claims for name in getattr(c, "profiles", ("",))]

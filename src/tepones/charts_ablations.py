@@ -12,7 +12,13 @@ from tepones.photographs_ranking import OURS
 
 #: The level of each choice that the score `gaussian` has.
 FROM_DATA = "from the data"
-DEFAULTS = {"estimator": "gaussian", "samples per class": "all", "shrinkage": FROM_DATA, "shuffled labels": "not used", "layer": "block 4"}
+DEFAULTS = {
+    "estimator": "gaussian",
+    "samples per class": "all",
+    "shrinkage": FROM_DATA,
+    "shuffled labels": "not used",
+    "layer": "block 4",
+}
 
 _KEYS = ["ladder", "rung", "target"]
 

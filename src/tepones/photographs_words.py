@@ -1,5 +1,7 @@
 """Sentences of the chapters on photographs, composed from what the tables hold: they must be true of any part of it."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
@@ -7,7 +9,19 @@ from myst_nb import glue
 from tepones import agreement
 from tepones import photographs_budget as budget
 from tepones import photographs_ranking as ranking
-from tepones.photographs import HINDSIGHT, OTHER_LADDERS, OTHER_TARGETS, RULES, TRAINED, Correlation, spearman
+from tepones.photographs import (
+    HINDSIGHT,
+    OTHER_LADDERS,
+    OTHER_TARGETS,
+    RULES,
+    TRAINED,
+    Correlation,
+    absent,
+    listed,
+    outdated,
+    spearman,
+)
+from tepones.profiles import Profile
 
 
 def say(words: str, key: str) -> None:
@@ -33,6 +47,45 @@ def number(value: float, form: str = "+.2f") -> str:
 def interval(low: float, high: float, form: str = "+.2f") -> str:
     """``[low, high]``, or that there is none."""
     return "no interval" if pd.isna(low) else f"[{number(low, form)}, {number(high, form)}]"
+
+
+def coverage(tables: Mapping[str, pd.DataFrame], profile: Profile) -> str:
+    """Which ladders of the profile the tables hold, and whether the code of this version computed them."""
+    missing, planned = absent(tables, profile), len(profile.ladders)
+    if not missing:
+        return f"All {planned} ladders of the profile *{profile.name}* are there. {outdated(tables)}"
+    return (
+        f"Of the {planned} ladders of the profile *{profile.name}* {planned - len(missing)} are there. "
+        f"{outdated(tables)} Not computed yet, and not in any number below: {listed(missing)}."
+    )
+
+
+def varied_words(gains: pd.DataFrame, dense: pd.Series, plain: str, varied: str) -> str:
+    """Whether the gain of a method remains where backbones were trained on varied images.
+
+    Parameters
+    ----------
+    gains : DataFrame
+        `photographs.chosen_gains` by the rule that other ladders choose.
+    dense : Series
+        Source accuracy of the dense backbones in %, by method.
+    plain, varied : str
+        The two methods.
+    """
+    found = {}
+    for method in (plain, varied):
+        table = gains[gains["method"] == method].pivot(index="ladder", columns="target", values="value")
+        if len(table) < 2:
+            return f"The records do not hold several ladders of *{plain}* and *{varied}* yet."
+        found[method] = agreement.two_level_interval(table.to_numpy())
+    one, other = found[plain], found[varied]
+    verdict = "above zero" if other.low > 0 else "below zero" if other.high < 0 else "not to be told from zero"
+    return (
+        f"Dense, backbones trained on varied images reach {dense[varied]:.1f} % on the source, those trained on the "
+        f"images as they are {dense[plain]:.1f} %. At the rung that other seeds choose, *{plain}* gains "
+        f"{number(one.mean)} points {interval(one.low, one.high)} over dense, *{varied}* {number(other.mean)} "
+        f"{interval(other.low, other.high)}: with better training the gain is {verdict}."
+    )
 
 
 def rise(curves: pd.DataFrame, method: str) -> pd.DataFrame:

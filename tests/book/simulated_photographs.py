@@ -8,7 +8,7 @@ from tepones import profiles
 N_SCORES_AT_CHANCE = ("random", "feature_norm")
 
 
-def simulate(names=None, targets=None, fine_tuning=False, scores=None):
+def simulate(names=None, targets=None, fine_tuning=(), scores=None):
     """Tables as `study.load("natural")` returns them, of some ladders and targets; deterministic."""
     profile = profiles.load("natural")
     rungs, transfer, scored = [], [], []
@@ -38,7 +38,7 @@ def simulate(names=None, targets=None, fine_tuning=False, scores=None):
                 transfer.append(
                     row | {"protocol": "probe", "repeat": 0, "accuracy": accuracy, "seconds": 1.5 + 0.1 * t}
                 )
-                if fine_tuning and ladder.name in profile.full_fine_tuning.ladders:
+                if ladder.name in fine_tuning:
                     transfer += [
                         row
                         | {"protocol": "fine-tuning", "repeat": repeat, "seconds": 30.0 + t}

@@ -14,6 +14,7 @@ from tepones.errors import UsageError
 
 TARGETS = ("cifar10", "flowers102", "eurosat", "pacs-photo", "pacs-sketch", "gtsrb")
 SCORES = ("gaussian", "posterior", "h_score", "logme", "nce", "energy", "lda", "ncti", "probe", "random")
+FINE_TUNED = ("magnitude iterative 0", "diagonal iterative 0")
 NAMES = (
     "magnitude iterative 0",
     "magnitude iterative 1",
@@ -26,7 +27,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def tables():
-    return simulate(NAMES, TARGETS, fine_tuning=True, scores=SCORES)
+    return simulate(NAMES, TARGETS, fine_tuning=FINE_TUNED, scores=SCORES)
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +300,27 @@ def test_claims_about_a_score_cope_with_an_unknown_source_accuracy(tables):
     found = statistics.score_agreement(study.tidy(tables), "gaussian")
     assert set(found["ladder"]) == set(NAMES)
     assert found["value"].between(-1, 1).all()
+
+
+def test_what_is_there_is_said_first(tables):
+    profile = profiles.load("natural")
+    said = words.coverage(tables, profile)
+    assert f"Of the {len(profile.ladders)} ladders of the profile *natural* {len(NAMES)} are there" in said
+    assert "*magnitude lottery 0*" in said and "*magnitude iterative 0*" not in said
+    whole = profile.model_copy(update={"ladders": [own for own in profile.ladders if own.name in NAMES]})
+    assert words.coverage(tables, whole).startswith(f"All {len(NAMES)} ladders")
+
+
+@pytest.mark.parametrize(("gain", "says"), [(2.0, "is above zero"), (0.02, "not to be told"), (-2.0, "is below zero")])
+def test_better_training_is_compared_by_its_own_interval(gain, says):
+    noise = np.random.default_rng(0).normal(0, 0.2, (2, 3, 8))
+    rows = [
+        {"method": method, "ladder": f"{method} {seed}", "target": f"t{t}", "value": mean + noise[m, seed, t]}
+        for m, (method, mean) in enumerate({"plain": 1.0, "varied": gain}.items())
+        for seed in range(3)
+        for t in range(8)
+    ]
+    dense = pd.Series({"plain": 30.0, "varied": 40.0})
+    said = words.varied_words(pd.DataFrame(rows), dense, "plain", "varied")
+    assert says in said and "40.0 %" in said
+    assert "several ladders" in words.varied_words(pd.DataFrame(rows[:8]), dense, "plain", "varied")
