@@ -24,7 +24,7 @@ _KEYS = ["ladder", "rung", "target"]
 
 
 def choices(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table of ablations, with the estimators of the intra-class information as one more choice.
+    """The table of ablations of complete ladders, with the estimators of the information as one more choice.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def choices(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Columns ladder, rung, target, choice, level, value.
     """
     scores, ablations = tables["scores"], tables["ablations"]
+    wanted, done = (frame.drop_duplicates(_KEYS).groupby("ladder").size() for frame in (scores, ablations))
+    ablations = ablations[ablations["ladder"].isin(done.index[done == wanted.reindex(done.index)])]
     own = scores[scores["score"].isin(OURS) & scores["ladder"].isin(ablations["ladder"])]
     estimators = own.rename(columns={"score": "level"}).assign(choice="estimator")
     columns = [*_KEYS, "choice", "level", "value"]
@@ -59,8 +61,8 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         One row for each choice and level, in the order of the records: ``ladders``, ``targets``, mean
         ``weighted_tau`` with ``low`` and ``high`` (95 % over ladders and targets); ``reference``, the same mean of the
         score itself on the targets that the level has, and ``difference``, the level minus that, with
-        ``difference_low`` and ``difference_high``, NaN at the level that the score has. Few tasks have 100 images of a
-        class.
+        ``difference_low`` and ``difference_high``, NaN at the level that the score has. Not
+        every task has 20 images of a class.
     """
     judged = frame.drop(columns=["score", "value"]).drop_duplicates(_KEYS)
 

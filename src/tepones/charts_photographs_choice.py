@@ -226,7 +226,7 @@ def costs(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ticks = [
         10.0**power for power in range(-6, 4) if 0.5 * frame["low"].min() <= 10.0**power <= 2 * frame["high"].max()
     ]
-    x = alt.X("median:Q", title="seconds for one backbone and one target (log scale)").scale(type="log", nice=False)
+    x = alt.X("median:Q", title="seconds (log scale)").scale(type="log", nice=False)
     x = x.axis(values=ticks, format="~g")
     base = (
         alt.Chart(frame)

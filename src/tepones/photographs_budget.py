@@ -11,9 +11,9 @@ from tepones.errors import UsageError, choose
 from tepones.photographs import RELEASED, TRAINED, groups
 from tepones.photographs_ranking import complete, pooled
 
-#: Controls of a choice under a budget, besides the scores: the densest backbone that fits, by any method or by the
+#: Controls of a choice under a budget, besides the scores: the largest backbone that fits, by any method or by the
 #: most usual one, and any backbone that fits.
-DENSEST, USUAL, BLIND = "densest that fits", "densest by magnitude", "blind choice"
+LARGEST, USUAL, BLIND = "largest that fits", "largest by magnitude", "blind choice"
 USUAL_METHOD = "magnitude iterative"
 
 #: A non-zero weight stored as one float32; where it stands, and all that is not a prunable weight, comes on top.
@@ -43,16 +43,16 @@ def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = s
     own = rungs[groups(rungs) == group]
     pieces = {**tables, "scores": pooled(tables["scores"][tables["scores"]["ladder"].isin(own["ladder"])], ["target"])}
     frame = study.tidy(pieces, protocol)
-    frame = complete(frame[frame["ladder"].isin(own["ladder"])])
+    frame = complete(frame[frame["ladder"].isin(own["ladder"])], rungs)
     if frame.empty:
         return frame.assign(bytes=[])
     size = BYTES * own.set_index(["ladder", "rung"])["nonzero_weights"].rename("bytes")
     frame = frame.join(size, on=["ladder", "rung"])
     once = frame.drop_duplicates(["ladder", "rung", "target"])
-    controls = [once.assign(score=DENSEST, value=once["bytes"]), once.assign(score=BLIND, value=0.0)]
+    controls = [once.assign(score=LARGEST, value=once["bytes"]), once.assign(score=BLIND, value=0.0)]
     usual = once["method"] == USUAL_METHOD
     if usual.any():
-        # Where none of that method fits, the densest of the others.
+        # Where none of that method fits, the largest of the others.
         controls.append(once.assign(score=USUAL, value=once["bytes"] - (~usual) * (1 + once["bytes"].max())))
     return pd.concat([frame, *(control.astype({"value": float}) for control in controls)], ignore_index=True)
 
@@ -179,7 +179,7 @@ def costs(tables: Mapping[str, pd.DataFrame], scores: Sequence[str]) -> pd.DataF
     for (group, protocol), part in judged.groupby(["group", "protocol"], sort=False):
         rows.append(_row(group, names[protocol], "training", part["seconds"]))
     for group, part in rungs[rungs["rung"] > 0].groupby("group", sort=False):
-        rows.append(_row(group, "pruning and training a rung", "training", part["seconds"]))
+        rows.append(_row(group, "making a rung", "training", part["seconds"]))
     return pd.DataFrame(rows).sort_values(["group", "median"], kind="stable", ignore_index=True)
 
 

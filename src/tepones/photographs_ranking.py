@@ -65,27 +65,45 @@ def frames(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Tidy frames to rank in, by what they are: a group of ladders and a protocol. Those without data are left out.
 
     Full fine-tuning was done on part of the targets of part of the ladders: pairs of ladder and target of which a
-    rung is missing are left out, and then ladders that lack a target which another has.
+    rung or a repeat is missing are left out, and then ladders that lack a target which another has.
     """
-    tables = {**tables, "scores": pooled(tables["scores"], ["ladder", "target"])}
-    released = tables["rungs"]["ladder"][groups(tables["rungs"]) == RELEASED].unique()
+    rungs, transfer = tables["rungs"], tables["transfer"]
+    repeats = transfer.groupby(["ladder", "rung", "target", "protocol"])["repeat"].transform("nunique")
+    every = repeats == repeats.groupby(transfer["protocol"]).transform("max")
+    whole = {**tables, "transfer": transfer[every], "scores": pooled(tables["scores"], ["ladder", "target"])}
+    released = rungs["ladder"][groups(rungs) == RELEASED].unique()
     found = {}
     for protocol in study.PROTOCOLS:
-        frame = study.tidy(tables, protocol)
+        frame = study.tidy(whole, protocol)
         for group in (TRAINED, RELEASED):
-            own = complete(frame[frame["ladder"].isin(released) == (group == RELEASED)])
+            own = complete(frame[frame["ladder"].isin(released) == (group == RELEASED)], rungs)
             if not own.empty:
                 found[f"{protocol}, {group}"] = own
     return found
 
 
-def complete(frame: pd.DataFrame) -> pd.DataFrame:
+def of_one_network(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tidy frame, judged by a linear probe, of the network trained here that most ladders share.
+
+    For comparisons between ladders: scores that need a pool are computed over all rungs of a target.
+    """
+    rungs = tables["rungs"]
+    trained = rungs[groups(rungs) == TRAINED].drop_duplicates("ladder")
+    if trained.empty:
+        return pd.DataFrame(columns=["ladder", "rung", "target", "score", "value", "sparsity"])
+    shared = trained.loc[trained["backbone"] == trained["backbone"].mode()[0], "ladder"]
+    scores = pooled(tables["scores"][tables["scores"]["ladder"].isin(shared)], ["target"])
+    frame = study.tidy({**tables, "scores": scores}, study.PROBE)
+    return complete(frame[frame["ladder"].isin(shared)], rungs)
+
+
+def complete(frame: pd.DataFrame, rungs: pd.DataFrame) -> pd.DataFrame:
     """Ladders and targets of which every rung is there, every ladder with every target; scores that all of them have.
 
-    A source accuracy that is not known is replaced by 0, the same for all rungs of a ladder: no score named here
-    looks at it.
+    `rungs` is the table of all rungs. A source accuracy that is not known is replaced by 0, the same for all rungs of
+    a ladder: no score named here looks at it.
     """
-    n_rungs = frame.groupby("ladder")["rung"].transform("nunique")
+    n_rungs = frame["ladder"].map(rungs.groupby("ladder")["rung"].nunique())
     frame = frame[frame.groupby(["ladder", "target", "score"])["rung"].transform("nunique") == n_rungs]
     n_targets = frame.groupby("ladder")["target"].transform("nunique")
     frame = frame[n_targets == n_targets.max()]

@@ -60,15 +60,15 @@ def coverage(tables: Mapping[str, pd.DataFrame], profile: Profile) -> str:
     )
 
 
-def varied_words(gains: pd.DataFrame, dense: pd.Series, plain: str, varied: str) -> str:
+def varied_words(gains: pd.DataFrame, source: pd.DataFrame, plain: str, varied: str) -> str:
     """Whether the gain of a method remains where backbones were trained on varied images.
 
     Parameters
     ----------
     gains : DataFrame
         `photographs.chosen_gains` by the rule that other ladders choose.
-    dense : Series
-        Source accuracy of the dense backbones in %, by method.
+    source : DataFrame
+        Mean source accuracy in %, a row for each method and a column for each rung.
     plain, varied : str
         The two methods.
     """
@@ -81,10 +81,11 @@ def varied_words(gains: pd.DataFrame, dense: pd.Series, plain: str, varied: str)
     one, other = found[plain], found[varied]
     verdict = "above zero" if other.low > 0 else "below zero" if other.high < 0 else "not to be told from zero"
     return (
-        f"Dense, backbones trained on varied images reach {dense[varied]:.1f} % on the source, those trained on the "
-        f"images as they are {dense[plain]:.1f} %. At the rung that other seeds choose, *{plain}* gains "
-        f"{number(one.mean)} points {interval(one.low, one.high)} over dense, *{varied}* {number(other.mean)} "
-        f"{interval(other.low, other.high)}: with better training the gain is {verdict}."
+        f"Dense, backbones trained on varied images reach {source.loc[varied, 0]:.1f} % on the source, those trained "
+        f"on the images as they are {source.loc[plain, 0]:.1f} %; one rung later they have "
+        f"{source.loc[varied, 1]:.1f} and {source.loc[plain, 1]:.1f} %. At the rung that other seeds choose, "
+        f"*{plain}* gains {number(one.mean)} points {interval(one.low, one.high)} over dense, "
+        f"*{varied}* {number(other.mean)} {interval(other.low, other.high)}: on varied images the gain is {verdict}."
     )
 
 
@@ -251,10 +252,17 @@ def codes(names: pd.Series) -> str:
     return ", ".join(f"`{name}`" for name in names) or "none"
 
 
-def between_words(frame: pd.DataFrame | None, score: str) -> str:
-    """Agreement between ladders at equal sparsity, of a score, the best one, and the control."""
-    own = frame if frame is None else ranking.matched(frame)
-    if own is None or own.empty:
+def between_words(frame: pd.DataFrame, score: str) -> str:
+    """Agreement between ladders at equal sparsity, of a score, the best one, and the control.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `photographs_ranking.of_one_network`.
+    score : str
+    """
+    own = ranking.matched(frame)
+    if own.empty:
         return "Fewer than three ladders share their sparsities, so ladders cannot be compared at equal sparsity yet."
     table = agreement.between_summary(own).set_index("score")
     row, best = table.loc[score], table.iloc[0]
@@ -297,8 +305,13 @@ def full_words(tables: dict[str, pd.DataFrame], repeats: pd.DataFrame, score: st
         words.append(
             f"Two fine-tunings of the same rungs agree with each other at a mean weighted τ of "
             f"{number(repeats['tau'].mean())} (a single run has a standard deviation of "
-            f"{repeats['sd_points'].mean():.1f} points), which no score can be asked to exceed."
+            f"{repeats['sd_points'].mean():.1f} points): what one more run would reach as a predictor of another. "
+            "It is no upper limit: scores are compared with the mean of the repeats, which is steadier than one run."
         )
+    words.append(
+        "These ladders are few and may share a dense backbone: intervals and tests say how targets differ more than "
+        "how ladders do. The menus of the figures above have an entry for fine-tuning too."
+    )
     return " ".join(words)
 
 
@@ -329,7 +342,7 @@ def budget_words(found: pd.DataFrame, score: str) -> str:
     wide = found.pivot(index="budget", columns="score", values="regret")
     order = wide.mean().sort_values(kind="stable")
     words = [f"over {count(len(wide), 'budget')}, `{score}` loses {order[score]:.1f} points in the mean."]
-    for control in (budget.DENSEST, budget.USUAL):
+    for control in (budget.LARGEST, budget.USUAL):
         if control in wide:
             less, more = (int((sign * (wide[control] - wide[score]) > 0).sum()) for sign in (1, -1))
             words.append(
@@ -350,27 +363,32 @@ def ordinal(n: int) -> str:
     return f"{n}{ending}"
 
 
+def seconds(value: float) -> str:
+    """Two digits, without an exponent: *0.0012*, *17*, *120*."""
+    return f"{float(f'{value:.2g}'):,g}"
+
+
 def cost_words(costs: pd.DataFrame, score: str, group: str) -> str:
-    """How much cheaper a score is than a probe, than full fine-tuning, and than making a rung; for one group."""
+    """What a score, a probe, full fine-tuning and making a rung cost; for one group."""
     own = costs[costs["group"] == group].set_index("what")["median"]
     name = f"score {score}"
     if name not in own.index:
         return f"No times of `{score}` are recorded for backbones {group}."
     words = [
-        f"For backbones {group}, `{score}` takes {1000 * own[name]:.2g} ms in the median, once the features are there."
+        f"For backbones {group}, `{score}` takes {seconds(1000 * own[name])} ms in the median, once the features are "
+        "there."
     ]
     if "linear probe, with features" in own.index:
         probe = own["linear probe, with features"]
         words.append(
-            f"A linear probe, with extracting the features, takes {probe:.2g} s, {probe / own[name]:,.0f} times that."
+            f"A linear probe takes {seconds(probe)} s, most of which may be the extraction of features, which the "
+            "score needs too."
         )
     if "full fine-tuning" in own.index:
         full = own["full fine-tuning"]
-        words.append(f"Full fine-tuning takes {full:,.3g} s, {full / own[name]:,.0f} times the score.")
+        words.append(f"Full fine-tuning takes {seconds(full)} s for one target, without any search for its settings.")
     else:
-        words.append(
-            "No full fine-tuning of these is in the records yet, so the comparison that matters most is missing."
-        )
-    if "pruning and training a rung" in own.index:
-        words.append(f"Making the rung itself takes {own['pruning and training a rung']:.2g} s.")
+        words.append("No full fine-tuning of these is in the records, so the comparison that matters most is missing.")
+    if "making a rung" in own.index:
+        words.append(f"Making the rung itself takes {seconds(own['making a rung'])} s, once for all targets.")
     return " ".join(words)

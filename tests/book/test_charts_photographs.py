@@ -41,7 +41,7 @@ def made(tables):
     cells = ranking.within(ranking.frames(tables))
     scores = pd.concat([ranking.compared(own, "gaussian").assign(judged=name) for name, own in cells.items()])
     pool = budget.candidates(tables, photos.TRAINED)
-    drawn = ["gaussian", budget.DENSEST]
+    drawn = ["gaussian", budget.LARGEST]
     regrets = budget.with_intervals(budget.regrets(pool, budget.budgets(pool, 4)), pool, drawn)
     first = methods[0]
     return {

@@ -250,7 +250,9 @@ class Ceiling(NamedTuple):
 
 
 def noise_ceiling(repeats) -> Ceiling:
-    """How well repeated fine-tunings of the same models agree; no claim reaches above it.
+    """How well repeated fine-tunings of the same models agree: what one run reaches as a predictor of another.
+
+    It is no upper limit for a score that is judged by the mean of several runs, which is steadier than one.
 
     Parameters
     ----------
