@@ -196,7 +196,7 @@ def matched(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Agreement of repeated fine-tunings with each other, for each ladder and target with repeats.
+    """Agreement of repeated fine-tunings with each other, for each ladder and target of which every rung has repeats.
 
     Returns
     -------
@@ -204,10 +204,11 @@ def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Columns ladder, target, tau (weighted, mean over pairs of repeats), sd_points; empty without repeats.
     """
     full = tables["transfer"][tables["transfer"]["protocol"] == study.FULL]
+    n_rungs = tables["rungs"].groupby("ladder")["rung"].nunique()
     rows = []
     for (ladder, target), part in full.groupby(["ladder", "target"], sort=False):
         wide = part.pivot(index="repeat", columns="rung", values="accuracy").dropna(axis=1)
-        if len(wide) > 1 and wide.shape[1] > 1:
+        if len(wide) > 1 and wide.shape[1] == n_rungs[ladder]:
             ceiling = agreement.noise_ceiling(wide.to_numpy())
             rows.append({"ladder": ladder, "target": target, "tau": ceiling.tau, "sd_points": ceiling.sd_points})
     return pd.DataFrame(rows, columns=["ladder", "target", "tau", "sd_points"])

@@ -233,6 +233,9 @@ def test_noise_of_repeats(tables):
     assert len(found) == 4
     assert found["sd_points"].between(0.3, 3).all()
     assert ranking.noise(simulate(NAMES[:1], TARGETS, scores=SCORES)).empty
+    transfer = tables["transfer"]
+    partial = tables | {"transfer": transfer[(transfer["protocol"] != study.FULL) | (transfer["rung"] > 0)]}
+    assert ranking.noise(partial).empty
 
 
 def test_controls_under_a_budget(tables):
