@@ -130,12 +130,15 @@ def gain_words(gains: pd.DataFrame, overview: pd.DataFrame) -> str:
         fair, seen = rows.loc[group, OTHER_TARGETS], rows.loc[group, HINDSIGHT]
         cells = own[own["rule"] == OTHER_TARGETS].groupby(["method", "target"])["value"].mean()
         means = cells.groupby("target").mean().sort_values(kind="stable")
+        methods = cells.groupby("method").mean().sort_values(kind="stable")
         words.append(
             f"For backbones {group} the mean gain at the rung that the other targets choose is "
             f"{number(fair['mean'])} points {interval(fair['low'], fair['high'])} ({fair['basis']}); in hindsight it "
             f"would have been {number(seen['mean'])}. It is positive in {int((cells > 0).sum())} of {len(cells)} cells "
             f"of methods and targets, largest on *{means.index[-1]}* ({number(means.iloc[-1])} in the mean over "
-            f"methods) and smallest on *{means.index[0]}* ({number(means.iloc[0])})."
+            f"methods) and smallest on *{means.index[0]}* ({number(means.iloc[0])}). The method that gains most is "
+            f"*{methods.index[-1]}* ({number(methods.iloc[-1])}), and least *{methods.index[0]}* "
+            f"({number(methods.iloc[0])})."
         )
     others = overview[overview["rung chosen by"] == OTHER_LADDERS]
     for row in others.itertuples(index=False):
