@@ -7,7 +7,7 @@ import urllib.error
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
@@ -184,6 +184,7 @@ def test_the_last_layer_of_every_torchvision_classifier_gives_the_classes(name):
 
 @settings(max_examples=30, deadline=None)
 @given(height=st.integers(8, 300), width=st.integers(8, 300), name=st.sampled_from(["resnet18", "swin_t", "vit_b_16"]))
+@example(height=49, width=147, name="resnet18")
 def test_pictures_are_prepared_as_torchvision_does(height, width, name):
     rng = np.random.default_rng(height * 1000 + width)
     picture = rng.integers(0, 256, (height, width, 3), np.uint8)

@@ -46,8 +46,9 @@ class Preparation:
     def _square(self, picture: np.ndarray) -> np.ndarray:
         height, width = picture.shape[:2]
         if min(height, width) != self.resize:
-            scale = self.resize / min(height, width)
-            width, height = (max(self.resize, int(scale * side)) for side in (width, height))
+            # In this order, as torchvision does it: a quotient first would round some sides down by a pixel.
+            shorter = min(height, width)
+            width, height = (int(self.resize * side / shorter) for side in (width, height))
             resampling = Image.Resampling[self.resampling.upper()]
             picture = np.asarray(Image.fromarray(picture).resize((width, height), resampling))
         top, left = (round((side - self.crop) / 2) for side in (height, width))
