@@ -89,6 +89,22 @@ def varied_words(gains: pd.DataFrame, source: pd.DataFrame, plain: str, varied: 
     )
 
 
+def transformer_words(tables: Mapping[str, pd.DataFrame]) -> str:
+    """What remains of the transformer at its last rung."""
+    rungs = tables["rungs"]
+    own = rungs[rungs["backbone"] == "small-vit"].sort_values("rung")
+    if own.empty:
+        return "The records hold no transformer yet."
+    dense, last = own.iloc[0], own.iloc[-1]
+    gone = 0 if pd.isna(last["collapsed"]) else len(last["collapsed"].split())
+    return (
+        "The transformer makes its tokens by convolutions, which are not pruned. At its last rung "
+        f"{count(gone, 'layer')} of attention and MLP {_has(gone)} no weight left, and its source accuracy is still "
+        f"{100 * last['source_accuracy']:.1f} % (dense {100 * dense['source_accuracy']:.1f} %): so flat a ladder says "
+        "little about pruning attention."
+    )
+
+
 def rise(curves: pd.DataFrame, method: str) -> pd.DataFrame:
     """How high a method rises over dense on each target: columns target, highest (points), clear.
 

@@ -350,3 +350,15 @@ def test_better_training_is_compared_by_its_own_interval(gain, says):
     said = words.varied_words(pd.DataFrame(rows), source, "plain", "varied")
     assert says in said and "40.0 %" in said and "36.5 and 29.0 %" in said
     assert "several ladders" in words.varied_words(pd.DataFrame(rows[:8]), source, "plain", "varied")
+
+
+def test_what_is_left_of_the_transformer_is_said(tables):
+    assert "no transformer" in words.transformer_words(tables)
+    rungs = tables["rungs"].query("ladder == @NAMES[0]").assign(backbone="small-vit")
+    last = rungs["rung"] == rungs["rung"].max()
+    said = words.transformer_words(
+        {"rungs": rungs.assign(collapsed=rungs["collapsed"].mask(last, "a.weight b.weight"))}
+    )
+    assert "2 layers of attention and MLP have no weight left" in said
+    assert f"dense {100 * rungs['source_accuracy'].iloc[0]:.1f} %" in said
+    assert "0 layers" in words.transformer_words({"rungs": rungs})
