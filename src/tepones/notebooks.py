@@ -2,7 +2,6 @@
 
 import ast
 import json
-import logging
 import os
 import re
 import sys
@@ -20,6 +19,8 @@ from jupyter_client.kernelspec import KernelSpec
 from tepones import paths
 from tepones.errors import TeponesError, UsageError, choose
 
+# Run by the kernel before anything else: its messages are logged by another library than its own.
+_QUIET = "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -29,8 +30,9 @@ class _OwnInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
-        # when interrupted. The seed, because the order of a set would otherwise differ from run to run.
-        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL"]), env={"PYTHONHASHSEED": "0"})
+        # when interrupted, or when it is told to stop while a message is on its way. The seed, because the order of a
+        # set would otherwise differ from run to run.
+        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL", _QUIET]), env={"PYTHONHASHSEED": "0"})
 
 
 def names() -> list[str]:
@@ -103,8 +105,6 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
     """
     parameters = _checked(name, parameters, defaults(name))
     log = paths.build() / "logs" / f"{name}.ipynb"
-    # A channel that is closed while it handles its last message logs a traceback, long after the result is known.
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         notebook = papermill.execute_notebook(

@@ -139,6 +139,11 @@ def test_wrong_use_within_a_cell_is_wrong_use(write_notebook, tmp_path):
         notebooks.execute(name, {}, tmp_path / "asks.ipynb")
 
 
+def test_what_a_kernel_logs_when_it_is_stopped_is_not_shown(write_notebook, tmp_path):
+    name = write_notebook("quiet", "import logging\nassert not logging.getLogger('tornado.general').isEnabledFor(40)")
+    notebooks.execute(name, {}, tmp_path / "quiet.ipynb")
+
+
 def test_a_dead_kernel_is_told(write_notebook, tmp_path):
     name = write_notebook("dies", "import os\nos._exit(1)")
     with pytest.raises(TeponesError, match=r"notebook dies: .*[Kk]ernel died"):
