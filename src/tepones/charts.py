@@ -352,7 +352,8 @@ def claims(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
     def row(part: pd.DataFrame, title: str) -> alt.LayerChart:
         x = alt.X("low:Q", title=part["unit"].iloc[0]).scale(zero=False)
-        base = alt.Chart(part, title=title).encode(
+        # Names of claims may be longer than their panel; the tooltip has them whole.
+        base = alt.Chart(part, title=alt.TitleParams(title, fontSize=10, limit=PANEL["width"] + 20)).encode(
             tooltip=["claim:N", "verdict:N", *(alt.Tooltip(f"{c}:Q", format="+.3f") for c in columns[2:6])]
         )
         return alt.layer(
