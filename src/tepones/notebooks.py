@@ -31,8 +31,9 @@ class _OwnInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
         # when interrupted, or when it is told to stop while a message is on its way. The seed, because the order of a
-        # set would otherwise differ from run to run.
-        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL", _QUIET]), env={"PYTHONHASHSEED": "0"})
+        # set would otherwise differ from run to run; one thread, because sums of several differ in their last bits.
+        kernel = get_kernel_dict(["--log-level=CRITICAL", _QUIET])
+        return KernelSpec(**kernel, env={"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"})
 
 
 def names() -> list[str]:
