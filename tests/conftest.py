@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from tepones import paths
+from tepones.common import paths
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 import yaml
 
-from tepones import paths
+from tepones.common import paths
 
 #: Names of packages that conda-forge spells otherwise.
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu", "playwright": "playwright-python"}

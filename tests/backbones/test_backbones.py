@@ -8,7 +8,7 @@ from torch import nn
 from tepones.backbones import BACKBONES
 from tepones.backbones.features import accuracy, extract
 from tepones.backbones.training import Training, train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import apply, dense, prunable, select

@@ -10,9 +10,9 @@ from tepones.backbones import BACKBONES
 from tepones.backbones.features import accuracy, extract
 from tepones.backbones.self_supervised import nt_xent, simclr, view
 from tepones.backbones.training import Training
-from tepones.errors import TeponesError
-from tepones.experiments import Images, Pretraining
-from tepones.records import Store
+from tepones.common.errors import TeponesError
+from tepones.companion.study.cells import Images, Pretraining
+from tepones.companion.study.records import Store
 
 TRAINING = Training(epochs=15, learning_rate=0.05, batch_size=32)
 

@@ -7,7 +7,7 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA
 from tepones.pruning.base import sample
 from tepones.pruning.criteria.block import DAMPING, block, inverse_diagonal

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tepones.backbones.training import Training
-from tepones.errors import TeponesError
-from tepones.experiments import Images, Pretraining, Rung, load_rung
+from tepones.common.errors import TeponesError
+from tepones.companion.study.cells import Images, Pretraining, Rung, load_rung
+from tepones.companion.study.records import Store
 from tepones.pruning.masks import prunable, sparsity
 from tepones.pruning.schedules import channels, iterative, lottery
-from tepones.records import Store
 
 SOURCE = Images("digits", 8, 4)
 DENSE = Pretraining("small-resnet", SOURCE, Training(epochs=2, learning_rate=0.1, batch_size=16), 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.training import Training, _cycle, train
-from tepones.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select
 
 ONCE = Training(epochs=1, learning_rate=0.1, batch_size=8)

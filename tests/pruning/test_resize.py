@@ -6,7 +6,7 @@ from torch import nn
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
-from tepones.errors import TeponesError
+from tepones.common.errors import TeponesError
 from tepones.pruning.masks import apply, dense, prunable, select
 from tepones.pruning.resize import resize
 from tepones.pruning.shrink import shrink

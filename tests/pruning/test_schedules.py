@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select, sparsity

@@ -11,7 +11,7 @@ from torch import nn
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import Training, train
-from tepones.errors import TeponesError
+from tepones.common.errors import TeponesError
 from tepones.pruning.masks import apply, dense, prunable, select
 from tepones.pruning.shrink import shrink
 

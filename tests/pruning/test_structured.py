@@ -8,7 +8,7 @@ import torch
 from tepones.backbones import BACKBONES
 from tepones.backbones.features import accuracy, extract
 from tepones.backbones.training import Training, train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.masks import collapsed, dense, prunable
 from tepones.pruning.schedules import channels

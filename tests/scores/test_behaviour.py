@@ -5,7 +5,7 @@ import pytest
 from scipy.special import digamma
 
 import tepones
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores import SCORES, behaviour
 
 FACTS = {"sparsity": 0.5, "nonzero_weights": 1e6, "source_accuracy": 0.7}

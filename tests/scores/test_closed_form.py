@@ -7,7 +7,7 @@ from scipy import linalg, optimize, stats
 from sklearn.covariance import ledoit_wolf
 from statsmodels.multivariate.manova import MANOVA
 
-from tepones.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.scores.entropi import entropi
 from tepones.scores.gbc import gbc_diagonal, gbc_spherical
 from tepones.scores.h_score import h_score, shrunk_h_score, wilks

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labelled_features import labelled, uneven
 
 import tepones
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores import moments as moments_module
 from tepones.scores import policy
 from tepones.scores.moments import LABEL_FREE, PER_CLASS, ClassMoments

@@ -152,7 +152,7 @@ def test_h_score_is_invariant_to_invertible_maps(case):
 
 def test_facts_are_given_back():
     assert sparsity(FACTS) == 0.5
-    with pytest.raises(tepones.errors.UsageError, match="no fact 'sparsity'; facts given: none"):
+    with pytest.raises(tepones.common.errors.UsageError, match="no fact 'sparsity'; facts given: none"):
         sparsity({})
 
 

@@ -6,9 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tepones import cli_data
-from tepones._torchvision import torchvision
-from tepones.errors import TeponesError, UsageError
+from tepones.cli import data
+from tepones.common._torchvision import torchvision
+from tepones.common.errors import TeponesError, UsageError
 from tepones.tasks.sources import SOURCES, download
 
 
@@ -19,7 +19,7 @@ def root(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    result = CliRunner().invoke(cli_data.download, arguments)
+    result = CliRunner().invoke(data.download, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
@@ -106,4 +106,4 @@ def test_an_unknown_name_is_refused_before_anything_is_downloaded(root):
 
 
 def test_it_is_a_command():
-    assert isinstance(cli_data.download, click.Command)
+    assert isinstance(data.download, click.Command)

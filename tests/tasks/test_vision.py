@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from tepones import tasks
-from tepones.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.tasks.sources import SOURCES, locate
 from tepones.tasks.vision import vision
 
@@ -326,7 +326,7 @@ def test_damaged_annotations_are_named(root, text):
 @pytest.fixture
 def batches(root, monkeypatch):
     """CIFAR-10 as its authors pickled it, two classes only; torchvision is told the checksums."""
-    from tepones._torchvision import torchvision
+    from tepones.common._torchvision import torchvision
 
     folder = root / "cifar-10-batches-py"
     folder.mkdir()

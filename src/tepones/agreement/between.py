@@ -10,7 +10,7 @@ from tepones.agreement.choices import regret
 from tepones.agreement.inference import holm
 from tepones.agreement.rankings import weighted_tau
 from tepones.agreement.tidy import check, correlations
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 # Levels of sparsity that agree to this many decimals are the same level on two ladders.
 _DECIMALS = 3

@@ -9,7 +9,7 @@ from math import comb
 import numpy as np
 
 from tepones.agreement.rankings import as_pair
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 
 def regret(score, accuracy, k: int = 1) -> float:

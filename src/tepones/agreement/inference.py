@@ -8,7 +8,7 @@ from scipy import stats
 
 from tepones.agreement.choices import check_fractions
 from tepones.agreement.rankings import as_pair, no_ranking, weighted_tau
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 # n! = 40,320 orders and 2^12 = 4,096 signs are still enumerated; beyond, orders and signs are drawn.
 _EXACT_MODELS, _EXACT_UNITS = 8, 12

@@ -9,7 +9,7 @@ since one side is constant or there are fewer than two models, the value is NaN;
 import numpy as np
 from scipy import stats
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 # Signs of all pairs of models are held at once; this bounds them to some tens of MB.
 _PAIRS_AT_ONCE = 2**21

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
 from tepones.agreement.rankings import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 COLUMNS = (
     "ladder",

@@ -1,6 +1,6 @@
 """Backbones: encoders by name, and what they are pre-trained for. A new one is one file and one line here."""
 
-from tepones.registry import Registry
+from tepones.common.registry import Registry
 
 #: Besides these, `torchvision:NAME` is any of torchvision's classifiers.
 BACKBONES = Registry(

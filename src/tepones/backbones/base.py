@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from tepones.backbones.onednn import avoid_defect
+
 #: Grey levels 0..255 that become 0, and the step that becomes 1: for backbones trained here.
 MEAN, STD = 127.5, 64.0
 
@@ -38,6 +40,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.mean, self.std = mean, std
         self.encoder = encoder
+        avoid_defect(encoder)
         self.classifier = nn.Linear(n_features, n_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

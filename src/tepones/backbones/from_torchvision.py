@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tepones._torchvision import torchvision
 from tepones.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from tepones.errors import choose
+from tepones.common._torchvision import torchvision
+from tepones.common.errors import choose
 
 #: Classifiers beside the last, for training only, which a backbone does not have.
 _AUXILIARY = {"googlenet", "inception_v3"}

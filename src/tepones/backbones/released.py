@@ -6,11 +6,11 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 
-from tepones import paths
-from tepones._torchvision import torchvision
 from tepones.backbones.base import Backbone
 from tepones.backbones.from_torchvision import split
-from tepones.errors import TeponesError, UsageError
+from tepones.common import paths
+from tepones.common._torchvision import torchvision
+from tepones.common.errors import TeponesError, UsageError
 
 
 def file(name: str) -> Path:

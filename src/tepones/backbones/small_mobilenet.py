@@ -6,8 +6,8 @@ narrows, BatchNorm after each, ReLU6 after the first two, a residual sum where t
 
 from torch import nn
 
-from tepones._torchvision import torchvision
 from tepones.backbones.base import Backbone
+from tepones.common._torchvision import torchvision
 
 #: Channels, stride and number of blocks of each stage (our choice; expansion 4).
 STAGES = ((16, 1, 1), (24, 2, 2), (48, 2, 3), (96, 2, 2))

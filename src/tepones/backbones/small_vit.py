@@ -8,8 +8,8 @@ mean of the last tokens. About 5 million multiply-adds for an image.
 import torch
 from torch import nn
 
-from tepones._torchvision import torchvision
 from tepones.backbones.base import Backbone
+from tepones.common._torchvision import torchvision
 
 
 class Transformer(nn.Module):

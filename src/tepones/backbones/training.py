@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from tepones.backbones.base import Backbone
-from tepones.errors import TeponesError, choose
+from tepones.common.errors import TeponesError, choose
 
 WARM_UP = 0.2
 

@@ -3,7 +3,7 @@
 A new criterion or schedule is one file and one line in its registry.
 """
 
-from tepones.registry import Registry
+from tepones.common.registry import Registry
 
 CRITERIA = Registry(
     "criterion",

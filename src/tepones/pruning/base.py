@@ -8,7 +8,7 @@ import torch
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import Training
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.masks import Masks, apply, select
 
 Criterion = Callable[[Backbone, "Setting"], Mapping[str, torch.Tensor]]

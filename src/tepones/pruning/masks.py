@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tepones.backbones.base import Backbone
-from tepones.errors import UsageError, choose
+from tepones.common.errors import UsageError, choose
 
 Masks = dict[str, torch.Tensor]
 SCOPES = ("global", "layer")

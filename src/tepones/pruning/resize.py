@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tepones.backbones.base import Backbone
-from tepones.errors import TeponesError
+from tepones.common.errors import TeponesError
 
 State = Mapping[str, torch.Tensor]
 

@@ -28,7 +28,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from tepones.backbones.base import Backbone
-from tepones.errors import TeponesError
+from tepones.common.errors import TeponesError
 
 _POINTWISE = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Identity, nn.Dropout)
 _POINTWISE_FUNCTIONS = (functional.relu, torch.relu, functional.relu6, functional.silu, functional.gelu)

@@ -11,7 +11,7 @@ import torch_pruning
 from torch import nn
 
 from tepones.backbones.base import Backbone
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.masks import prunable
 
 #: The network loses no more than this fraction of its channels at once (our choice): the library leaves out the layers

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tepones.errors import UsageError
-from tepones.registry import Registry
+from tepones.common.errors import UsageError
+from tepones.common.registry import Registry
 from tepones.scores.base import Score
 
 if TYPE_CHECKING:

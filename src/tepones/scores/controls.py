@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores.base import Behaviour, Score
 from tepones.scores.moments import ClassMoments
 

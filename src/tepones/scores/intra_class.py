@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import solve_triangular, svdvals
 from scipy.special import entr, softmax
 
-from tepones.errors import choose
+from tepones.common.errors import choose
 from tepones.scores.base import Behaviour, Score
 from tepones.scores.moments import ClassMoments
 from tepones.scores.rows import blocks, by_class, prepare

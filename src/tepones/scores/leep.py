@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores import policy
 from tepones.scores.base import Behaviour, Score
 from tepones.scores.moments import ClassMoments

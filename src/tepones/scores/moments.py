@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg.blas import dsymv, dsyr, dsyr2, dsyrk
 from scipy.sparse import csr_array
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores import policy
 from tepones.scores.summary import Summary
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 DEAD = 2 * float(np.finfo(np.float32).eps)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.scores import policy
 from tepones.scores.moments import ClassMoments
 from tepones.scores.summary import Spread, Summary

@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf
 
-from tepones.errors import TeponesError
+from tepones.common.errors import TeponesError
 from tepones.scores.policy import DEAD
 
 if TYPE_CHECKING:

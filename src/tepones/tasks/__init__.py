@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from tepones.errors import UsageError
-from tepones.registry import Registry
+from tepones.common.errors import UsageError
+from tepones.common.registry import Registry
 from tepones.tasks.base import Task
 from tepones.tasks.sources import SOURCES
 

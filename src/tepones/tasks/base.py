@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 
 
 @dataclass(frozen=True)

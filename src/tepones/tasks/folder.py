@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tepones.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError
 
 #: Names of the sub-folder that holds the training images, where there is a split.
 TRAIN = ("train", "training")

@@ -14,7 +14,7 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.tasks.base import Task, check_classes
 
 SIDE = 32

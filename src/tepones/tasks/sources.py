@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tepones import paths
-from tepones.errors import TeponesError, UsageError
+from tepones.common import paths
+from tepones.common.errors import TeponesError, UsageError
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def how_to_get(name: str) -> str:
 
 def open_dataset(name: str, split: str, download: bool = False) -> Any:
     """Torchvision's data set for one official split; `split` is empty where there is none."""
-    from tepones._torchvision import torchvision
+    from tepones.common._torchvision import torchvision
 
     source = SOURCES[name]
     which: dict[str, Any] = {"split": split} if split else {}
@@ -137,7 +137,7 @@ def download(name: str) -> Path:
             for split in (*source.train, source.test):
                 open_dataset(name, split, download=True)
         else:
-            from tepones._torchvision import torchvision
+            from tepones.common._torchvision import torchvision
 
             address, checksum = _TINY_IMAGENET
             torchvision.datasets.utils.download_and_extract_archive(address, str(root), md5=checksum)

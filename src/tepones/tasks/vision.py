@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
-from tepones.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.tasks.base import Task, check_classes
 from tepones.tasks.folder import decode, open_folder
 from tepones.tasks.sources import SOURCES, how_to_get, locate, open_dataset, places

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting, choose_masks, prune
 from tepones.pruning.masks import Masks, dense
 

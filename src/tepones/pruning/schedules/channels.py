@@ -7,7 +7,7 @@ of the dense backbone's prunable weights that are gone.
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting
 from tepones.pruning.criteria.magnitude import magnitude
 from tepones.pruning.masks import Masks, dense, prunable

@@ -7,7 +7,7 @@ and trains again. The paper trains each ticket as long as the dense network; her
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting, choose_masks
 from tepones.pruning.masks import Masks, apply
 

@@ -6,7 +6,7 @@ only its structure, this trains worse. Each rung starts from the lottery rung of
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import Masks, apply
 

@@ -18,7 +18,7 @@ import torch
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting, prune
 from tepones.pruning.masks import Masks, prunable
 

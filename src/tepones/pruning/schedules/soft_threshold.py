@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.errors import UsageError
+from tepones.common.errors import UsageError
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
 from tepones.pruning.criteria.magnitude import magnitude

@@ -1,0 +1,141 @@
+"""The command line. Exit status: 0 done, 1 a run failed, 2 wrong use, 130 interrupted."""
+
+import os
+import sys
+
+import click
+
+from tepones import __version__
+from tepones.cli import data, ledger, rank
+from tepones.common.errors import TeponesError, UsageError, choose
+
+
+class _Group(click.Group):
+    """A group that lists its commands where one is unknown."""
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        if args and not args[0].startswith("-"):
+            choose("command", args[0], self.commands)
+        return super().resolve_command(context, args)
+
+
+class _Shard(click.ParamType):
+    """A part of a whole, from `1/n` to `n/n`."""
+
+    name = "PART/PARTS"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None):
+        part, _, parts = value.partition("/")
+        if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+            self.fail(f"{value!r}; expected PART/PARTS, from 1/16 to 16/16", parameter, context)
+        return int(part), int(parts)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tepones")
+def commands() -> None:
+    """Which pruned backbone transfers best? Scores, pruned ladders, and the study behind the book."""
+
+
+profile_option = click.option(
+    "--profile", default="embedded", show_default=True, help="Scale of the study: a file of data/profiles."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes; as many as there are cores by default."
+)
+
+
+@commands.command()
+@profile_option
+@workers_option
+@click.option("--shard", type=_Shard(), help="One of several parts of the profile's ladders: 3/16.")
+@click.option("--cell", help="Compute a single record anew: the start of a name in the column `cell` of the tables.")
+def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: str | None) -> None:
+    """Compute the records of a profile that do not exist yet."""
+    from tepones.companion.claims import reproduction
+    from tepones.companion.study import plan, profiles
+
+    study = profiles.load(profile)
+    if cell:
+        click.echo(reproduction.again(study, cell, workers).to_string(index=False))
+        return
+    ladders = plan.shard(study, *shard) if shard else None
+    n_computed = plan.compute(study, workers, ladders)
+    click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
+
+
+@commands.command()
+@click.argument("name")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Executed notebook; in build/ by default.")
+def notebook(name: str, parameters: tuple[str, ...], output: str | None) -> None:
+    """Execute one chapter with parameters of your own."""
+    from pathlib import Path
+
+    from tepones.common import paths
+    from tepones.companion import notebooks
+
+    target = Path(output) if output else paths.build() / "notebooks" / f"{name}.ipynb"
+    notebooks.execute(name, notebooks.parse_parameters(name, parameters), target)
+    click.echo(str(target))
+
+
+@commands.command()
+@profile_option
+@workers_option
+def book(profile: str, workers: int | None) -> None:
+    """Compute the study, execute the chapters on its records, build the site."""
+    from tepones.companion import book
+
+    click.echo(str(book.live_book(profile, workers)))
+
+
+@commands.command()
+@profile_option
+def publish(profile: str) -> None:
+    """Make this machine's records the published ones and execute the committed chapters from them."""
+    from tepones.companion import book
+
+    for path in book.publish(profile):
+        click.echo(str(path))
+
+
+@commands.command()
+@click.argument("backbone")
+def prunable(backbone: str) -> None:
+    """Print what pruning can remove of a backbone, and what not.
+
+    BACKBONE is a backbone of the study such as small-vit, or torchvision:NAME for one of torchvision's classifiers.
+    """
+    from tepones.backbones import BACKBONES
+    from tepones.pruning import overview
+
+    click.echo("\n".join(overview.lines(BACKBONES.load(backbone)(1))))
+
+
+for command in (rank.score, rank.rank, rank.bench, ledger.ledger, data.download):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every foreseen failure is one line on standard error."""
+    # Read as torch loads: threads that wait give their core away. On a busy machine spinning costs fiftyfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        commands.main(prog_name="tepones", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except UsageError as error:
+        _fail(str(error), 2)
+    except (TeponesError, OSError) as error:
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; finished records are kept, run the command again to go on", 130)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo("tepones: " + " ".join(message.split()), err=True)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""The companion: the study, the claims it tests, and the book. Nothing outside this folder imports it."""

@@ -1,0 +1,142 @@
+"""From records to the site: the live book of this machine, and the published chapters of the repository."""
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from tepones.common import paths
+from tepones.common.files import write_atomically
+from tepones.common.progress import progress_bar
+from tepones.companion import notebooks, render
+from tepones.companion.study import plan, profiles
+
+CHAPTERS = "chapters"
+
+
+def live_book(profile: str, workers: int | None = None) -> Path:
+    """Compute a profile, execute every chapter on its records, and build the site into `book/_build`.
+
+    The committed chapters stay as they are: the live ones go into a copy of the book's sources in `build/book`.
+    What has not changed since the last call is neither executed nor built again.
+
+    Parameters
+    ----------
+    profile : str
+        Name of the profile.
+    workers : int, optional
+        Processes for the study.
+
+    Returns
+    -------
+    Path
+        The site's `index.html`.
+
+    Raises
+    ------
+    TeponesError
+        If a cell of the study, a notebook or the site fails.
+    """
+    plan.compute(profiles.load(profile), workers)
+    staged = paths.build() / "book"
+    _copy_sources(paths.book(), staged)
+    _execute_all(staged / CHAPTERS, {"profile": profile, "records": "live"})
+    index = paths.book() / "_build" / "html" / "index.html"
+    sources = (path for path in sorted(staged.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    state = _digest(sources)
+    stamp = paths.build() / "site.stamp"
+    if not index.is_file() or not _holds(stamp, state):
+        stamp.unlink(missing_ok=True)
+        print("building the site", file=sys.stderr, flush=True)
+        render.build_site(staged, paths.book())
+        write_atomically(stamp, state.encode())
+    return index
+
+
+def publish(profile: str) -> list[Path]:
+    """Copy the live tables of a profile to `data/records`, execute the committed chapters from them.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    TeponesError
+        If the profile has not been computed here, or a notebook fails.
+    """
+    from tepones.companion.readme import write_readme_picture
+
+    plan.write_tables(profiles.load(profile))
+    written = []
+    for table in sorted(paths.records(profile).glob("*.csv")):
+        written.append(paths.published_records(profile) / table.name)
+        write_atomically(written[-1], table.read_bytes())
+    written += _execute_all(paths.book() / CHAPTERS, {})
+    return [*written, write_readme_picture()]
+
+
+def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
+    """Execute every notebook whose result would differ from the one in the folder, several at a time."""
+    stamps = paths.build() / "stamps" / folder.parent.name
+    outputs, waiting = [], []
+    for name in notebooks.names():
+        # A chapter about one profile, which it names itself, shows the published records always.
+        given = parameters if "profile" in notebooks.defaults(name) else {}
+        inputs = _digest([paths.notebooks() / f"{name}.md", *_inputs(given.get("profile"))]) + repr(given)
+        output, stamp = folder / f"{name}.ipynb", stamps / name
+        outputs.append(output)
+        if not output.is_file() or not _holds(stamp, inputs + _digest([output])):
+            waiting.append((name, given, output, stamp, inputs))
+    if waiting:
+        context = multiprocessing.get_context("spawn")
+        with (
+            ProcessPoolExecutor(min(os.cpu_count() or 1, len(waiting)), context) as pool,
+            progress_bar(len(waiting), "chapters", "notebooks") as bar,
+        ):
+            for future in as_completed([pool.submit(_execute, *chapter) for chapter in waiting]):
+                future.result()
+                bar.update()
+    return outputs
+
+
+def _execute(name: str, given: dict[str, object], output: Path, stamp: Path, inputs: str) -> None:
+    notebooks.execute(name, given, output)
+    write_atomically(stamp, (inputs + _digest([output])).encode())
+
+
+def _inputs(live_profile: str | None) -> Iterator[Path]:
+    """What a chapter may read: the code, the committed data, and the live tables of its profile."""
+    yield from sorted((paths.root() / "src").rglob("*.py"))
+    yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
+    if live_profile:
+        yield from sorted(paths.records(live_profile).glob("*.csv"))
+
+
+def _copy_sources(source: Path, target: Path) -> None:
+    """Copy the book's sources, links followed; a file that has not changed keeps its time, so Sphinx skips it."""
+    made = {"_build", "conf.py", CHAPTERS}
+    for path in sorted(source.rglob("*")):
+        inside = path.relative_to(source)
+        if inside.parts[0] in made or "__pycache__" in inside.parts or not path.is_file():
+            continue
+        copy = target / inside
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _digest(files) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _holds(stamp: Path, text: str) -> bool:
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == text

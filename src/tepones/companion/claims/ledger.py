@@ -1,0 +1,376 @@
+"""The claims ledger: what papers say, judged by what was measured. No verdict is typed.
+
+`data/claims.yaml` lists the claims: our words, the source, a statistic of `STATISTICS` with its arguments, a
+threshold, and the profiles on which it is tested. The verdict follows from the statistic's mean over ladders and
+targets and its 95 % interval (two-level bootstrap, `tepones.agreement.two_level_interval`):
+
+* *supported*: the whole interval lies on the claimed side of the threshold;
+* *contradicted*: the whole interval lies on the other side;
+* *not supported*: the interval holds the threshold;
+* *not tested*: there are no data for it; the reason is given.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tepones import agreement
+from tepones.common import paths
+from tepones.common.errors import TeponesError, UsageError, choose
+from tepones.companion import published, study
+from tepones.companion.claims.statistic import BOUNDS, STATISTICS, NotTestable
+from tepones.companion.study import profiles
+from tepones.scores import SCORES
+
+#: Source of claims that no paper makes: controls of this companion.
+COMPANION = "companion"
+#: Not a profile of ours: the accuracies of sparse ImageNet models that `data/published` holds.
+PUBLISHED = "published"
+#: Profiles that claims may name before there is a file for them in `data/profiles`.
+PLANNED = ("natural", "imagenet")
+VERDICTS = ("supported", "not supported", "contradicted", "not tested")
+COLUMNS = [
+    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high"),
+    *("side", "threshold", "unit", "basis", "reason"),
+]
+
+
+class _Statement(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str
+    source: str
+    words: str
+
+
+class Untested(_Statement):
+    """A claim that nothing here can test.
+
+    Attributes
+    ----------
+    claim, source, words : str
+        As in `Claim`.
+    untested : str
+        Why.
+    """
+
+    untested: Annotated[str, Field(min_length=1)]
+
+
+class Claim(_Statement):
+    """A claim that a statistic tests.
+
+    Attributes
+    ----------
+    claim : str
+        Short name, unique.
+    source : str
+        Key in `book/references.bib`, or `COMPANION`.
+    words : str
+        What is claimed, in our words.
+    statistic : str
+        A name of `tepones.companion.claims.statistic.STATISTICS`.
+    arguments : dict
+        Its arguments.
+    only : dict
+        The methods, targets, architectures or protocols that the claim is about; all by default.
+    side : {"above", "below"}
+        On which side of the threshold the claim puts the statistic.
+    threshold : float
+    unit : str
+    profiles : tuple of str
+        Profiles on which it is tested, `PUBLISHED` among them.
+    """
+
+    statistic: str
+    arguments: dict[str, str | float] = {}
+    only: dict[Literal["method", "target", "architecture", "protocol"], tuple[str, ...]] = {}
+    side: Literal["above", "below"]
+    threshold: float
+    unit: str
+    profiles: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def known_profiles() -> list[str]:
+    """Profiles that a claim may name."""
+    return sorted({*profiles.names(), *PLANNED, PUBLISHED})
+
+
+def claims() -> list[Claim | Untested]:
+    """Read `data/claims.yaml`.
+
+    Raises
+    ------
+    UsageError
+        If a claim is incomplete, appears twice, or names an unknown statistic, argument, score or profile; one
+        line says which.
+    """
+    path = paths.data() / "claims.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, list):
+        raise UsageError(f"{path.name}: expected a list of claims")
+    found: dict[str, Claim | Untested] = {}
+    for number, entry in enumerate(entries, start=1):
+        name = entry.get("claim", f"number {number}") if isinstance(entry, dict) else f"number {number}"
+        try:
+            claim = (Untested if "untested" in entry else Claim).model_validate(entry)
+            if isinstance(claim, Claim):
+                _check(claim)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}") from error
+        except (TypeError, UsageError) as error:
+            raise UsageError(f"{path.name}: claim {name}: {error}") from error
+        if claim.claim in found:
+            raise UsageError(f"{path.name}: claim {name} appears twice")
+        found[claim.claim] = claim
+    return list(found.values())
+
+
+def _check(claim: Claim) -> None:
+    choose("statistic", claim.statistic, STATISTICS)
+    takes = inspect.signature(STATISTICS.load(claim.statistic))
+    try:
+        takes.bind(None, **claim.arguments)
+    except TypeError as error:
+        raise UsageError(f"arguments of {claim.statistic!r}: {error}") from error
+    for argument in ("score", "control"):
+        if argument in claim.arguments:
+            choose("score", str(claim.arguments[argument]), SCORES)
+    for profile in claim.profiles:
+        choose("profile", profile, known_profiles())
+
+
+def measurements(profile: str, records: str = "published") -> pd.DataFrame:
+    """Tidy frame on which claims about a profile are judged.
+
+    Parameters
+    ----------
+    profile : str
+        One of `known_profiles()`.
+    records : {"published", "live"}
+        As in `tepones.companion.study.load`; `PUBLISHED` has one kind only.
+
+    Returns
+    -------
+    DataFrame
+        That of `study.tidy`, of the ladders whose source accuracy is known; for `PUBLISHED` the columns
+        ladder, method, rung, sparsity, target, accuracy and besides architecture, protocol. There a ladder is one
+        pruning method of one architecture under one protocol, with the architecture's dense model as its lowest rung.
+
+    Raises
+    ------
+    UsageError
+        If there is no such profile.
+    TeponesError
+        If its records are missing.
+    """
+    choose("profile", profile, known_profiles())
+    if profile == PUBLISHED:
+        return _published_ladders()
+    if profile not in profiles.names():
+        raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
+    frame = study.tidy(study.load(profile, records))
+    # Claims set scores against source accuracy, which is not known of released weights.
+    return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
+
+
+def _published_ladders() -> pd.DataFrame:
+    cells = published.sparse_cells().rename(columns={"dataset": "target"})
+    cells["ladder"] = cells["architecture"] + " " + cells["method"] + " " + cells["protocol"]
+    cells["rung"] = cells.groupby("ladder")["sparsity"].rank(method="dense").astype(int)
+    dense = cells.drop_duplicates(["ladder", "target"])
+    dense = dense.assign(sparsity=0.0, rung=0, accuracy=dense["accuracy"] - dense["gain"])
+    both = pd.concat([dense, cells], ignore_index=True)
+    both["accuracy"] /= 100
+    return both[["ladder", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
+
+
+def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
+    """Verdict on one claim.
+
+    Parameters
+    ----------
+    claim : Claim
+    frame : DataFrame
+        What was measured on a profile (`measurements`).
+    profile : str
+        Its name.
+
+    Returns
+    -------
+    dict
+        A row with the columns `COLUMNS`.
+    """
+    row = _row(claim, profile)
+    if profile not in claim.profiles:
+        return row | {"reason": f"not meant for profile {profile}"}
+    try:
+        cells = STATISTICS.load(claim.statistic)(_selected(frame, claim), **claim.arguments)
+    except NotTestable as missing:
+        return row | {"reason": str(missing)}
+    if cells.empty:
+        return row | {"reason": "the study has no ladder or target besides to choose the rung by"}
+    table = cells.pivot(index="ladder", columns="target", values="value")
+    row["basis"] = f"{_count(len(table), 'ladder')} × {_count(table.shape[1], 'target')}"
+    if len(table) < 2:
+        return row | {"reason": "one ladder does not tell how ladders vary"}
+    bounds = BOUNDS.get(claim.statistic, (-float("inf"), float("inf")))
+    interval = agreement.two_level_interval(table.to_numpy(), bounds=bounds)
+    mean, low, high = float(interval.mean), float(interval.low), float(interval.high)
+    if pd.isna(low):
+        return row | {"reason": "all ladders and targets give the same number, which does not tell how they vary"}
+    on_side, off_side = low > claim.threshold, high < claim.threshold
+    if claim.side == "below":
+        on_side, off_side = off_side, on_side
+    verdict = "supported" if on_side else "contradicted" if off_side else "not supported"
+    return row | {"estimate": mean, "low": low, "high": high, "verdict": verdict}
+
+
+def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
+    fields = claim.model_dump(include={"claim", "source", "words", "side", "threshold", "unit"})
+    return dict.fromkeys(COLUMNS) | fields | {"profile": profile, "verdict": "not tested"}
+
+
+def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """What a claim is about; every name that it gives must be there."""
+    if "protocol" not in frame:
+        # Our studies judge by a probe on frozen features.
+        frame = frame.assign(protocol="linear")
+    for column, wanted in claim.only.items():
+        absent = set(wanted) - set(frame.get(column, ()))
+        if absent:
+            what = "ladder of" if column == "method" else column
+            raise NotTestable(f"the study has no {what} {min(absent)}")
+        frame = frame[frame[column].isin(wanted)]
+    return frame
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
+
+
+def ledger(frame: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """Verdicts on the claims that name a profile, one row each, in the order of `data/claims.yaml`."""
+    return _table(judge(claim, frame, profile) for claim in claims() if profile in _profiles(claim))
+
+
+def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The whole ledger: one row for each claim and profile on which it is to be tested, in the order of the file.
+
+    Parameters
+    ----------
+    records : mapping of str to str, optional
+        Kind of records, by profile, where it is not the published ones.
+
+    Returns
+    -------
+    DataFrame
+        The columns `COLUMNS`. Claims about a profile without records are not tested; claims that nothing here can
+        test have one row, with an empty profile.
+    """
+    found = claims()
+    frames: dict[str, pd.DataFrame | str] = {}
+    for profile in dict.fromkeys(name for claim in found for name in _profiles(claim)):
+        kind = (records or {}).get(profile, "published")
+        try:
+            frames[profile] = measurements(profile, kind)
+        except UsageError:
+            raise
+        except TeponesError:
+            frames[profile] = f"no {kind} records of profile {profile} yet"
+
+    def rows() -> Iterator[dict[str, object]]:
+        for claim in found:
+            if isinstance(claim, Untested):
+                yield _row(claim) | {"reason": claim.untested}
+            for profile in _profiles(claim):
+                measured_there = frames[profile]
+                if isinstance(measured_there, str):
+                    yield _row(claim, profile) | {"reason": measured_there}
+                else:
+                    yield judge(claim, measured_there, profile)
+
+    return _table(rows())
+
+
+def _profiles(claim: Claim | Untested) -> tuple[str, ...]:
+    return claim.profiles if isinstance(claim, Claim) else ()
+
+
+def _table(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    table = pd.DataFrame(list(rows), columns=COLUMNS)
+    numbers = ["estimate", "low", "high", "threshold"]
+    words = [column for column in COLUMNS if column not in numbers]
+    return table.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(words, ""))
+
+
+def measured(row: Mapping[str, object]) -> str:
+    """Estimate and interval of a row of the ledger that was tested, without the unit."""
+    return f"{row['estimate']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
+
+
+def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could test, as readers see it: one row for each claim and profile."""
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    rows = [row for _, row in verdicts.iterrows()]
+    claimed = [f"{row['side']} {row['threshold']:g}".replace("-", "−") for row in rows]
+    return pd.DataFrame(
+        {
+            "claim": _in_our_words(verdicts),
+            "claimed": claimed,
+            "measured": [
+                f"{_unbroken(measured(row))} {row['unit']}; {row['profile']}, {_unbroken(row['basis'])}" for row in rows
+            ],
+            "verdict": "**" + verdicts["verdict"] + "**",
+        }
+    )
+
+
+def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Claims without a verdict on any profile, as readers see them: one row each, with the reasons."""
+    decided = set(verdicts.loc[verdicts["verdict"] != "not tested", "claim"])
+    rows = []
+    for _, group in verdicts[~verdicts["claim"].isin(decided)].groupby("claim", sort=False):
+        reasons = [f"{row['profile']}: {row['reason']}".removeprefix(": ") for _, row in group.iterrows()]
+        rows.append(group.iloc[0].to_dict() | {"reason": "; ".join(reasons)})
+    found = pd.DataFrame(rows, columns=verdicts.columns)
+    return pd.DataFrame({"claim": _in_our_words(found), "why it is not tested": found["reason"]})
+
+
+def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could test, in short and without citations: the table at the front of the book."""
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    return pd.DataFrame(
+        {
+            "claim": verdicts["claim"] + " (" + verdicts["source"].map(_author_and_year) + ")",
+            "profile": verdicts["profile"],
+            "mean [95 % interval]": [f"{_unbroken(measured(row))} {row['unit']}" for _, row in verdicts.iterrows()],
+            "verdict": verdicts["verdict"].map(_unbroken),
+        }
+    )
+
+
+def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:
+    sources = verdicts["source"].map(lambda key: f"({key})" if key == COMPANION else f"{{cite:p}}`{key}`")
+    return "*" + verdicts["claim"] + "* " + sources + ": " + verdicts["words"]
+
+
+def _unbroken(words: str) -> str:
+    """Words that no line of a narrow column parts."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _author_and_year(key: str) -> str:
+    """``chen2021lottery`` → ``Chen 2021``."""
+    parts = re.match(r"([a-z]+)(\d{4})", key)
+    return f"{parts[1].title()} {parts[2]}" if parts else key

@@ -1,0 +1,282 @@
+"""From a text notebook in `notebooks/` to an executed chapter, the same bytes on every machine."""
+
+import ast
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+
+from tepones.common import paths
+from tepones.common.errors import TeponesError, UsageError, choose
+
+# Run by the kernel before anything else: its messages are logged by another library than its own.
+_QUIET = "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class _OwnInterpreter(AsyncKernelManager):
+    """Kernels of the interpreter that runs this code, whatever kernels the user has registered elsewhere."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
+        # when interrupted, or when it is told to stop while a message is on its way. The seed, because the order of a
+        # set would otherwise differ from run to run; one thread, because sums of several differ in their last bits.
+        kernel = get_kernel_dict(["--log-level=CRITICAL", _QUIET])
+        return KernelSpec(**kernel, env={"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"})
+
+
+def names() -> list[str]:
+    """List the notebooks, in alphabetical order."""
+    return sorted(p.stem for p in paths.notebooks().glob("*.md"))
+
+
+def defaults(name: str) -> dict[str, object]:
+    """Read the parameters of a notebook and their defaults.
+
+    Parameters
+    ----------
+    name : str
+        Notebook, one of `names()`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such notebook.
+    TeponesError
+        If its parameters cell holds anything but ``name = literal`` lines.
+    """
+    for cell in _read(name).cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            return _literals(cell.source, name)
+    return {}
+
+
+def parse_parameters(name: str, assignments: Iterable[str]) -> dict[str, object]:
+    """Read parameters as a command line gives them: ``["seeds=[0, 1]", "profile=embedded"]``.
+
+    Raises
+    ------
+    UsageError
+        If an assignment is not ``parameter=value``, or the notebook does not take it.
+    """
+    known = defaults(name)
+    given = {}
+    for assignment in assignments:
+        parameter, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"parameter {assignment!r}: expected parameter=value")
+        given[parameter] = text if isinstance(known.get(parameter), str) else _value(text)
+    return _checked(name, given, known)
+
+
+def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
+    """Run a notebook from the checkout's root and write the executed copy; unchanged bytes are not rewritten.
+
+    Parameters
+    ----------
+    name : str
+        Notebook, one of `names()`.
+    parameters : mapping
+        Values that replace defaults; each of the type of its default.
+    output : Path
+        Where the executed notebook goes. It appears there whole or not at all.
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    UsageError
+        If the notebook, a parameter or its type is unknown, or a cell raises `UsageError` itself.
+    TeponesError
+        If a cell raises, the kernel dies, or `output` cannot be written; `build/logs` has what there is.
+    """
+    parameters = _checked(name, parameters, defaults(name))
+    log = paths.build() / "logs" / f"{name}.ipynb"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        notebook = papermill.execute_notebook(
+            _read(name),
+            log,
+            parameters=parameters,
+            cwd=paths.root(),
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=_OwnInterpreter,
+            store_widget_state=False,
+            stderr_file=sys.stderr,
+            # tqdm's None: a bar in a terminal, nothing in a log.
+            progress_bar={"desc": name, "disable": None, "leave": False},
+        )
+        log.unlink(missing_ok=True)
+        _write(output, normalise(notebook, name))
+    except papermill.PapermillExecutionError as error:
+        raise _told(name, log, error) from None
+    except OSError as error:
+        where = error.filename or output
+        raise TeponesError(f"notebook {name}: cannot write {where}: {error.strerror}") from None
+    except RuntimeError as error:
+        raise TeponesError(f"notebook {name}: {_line(error)}; the notebook so far is in {log}") from None
+    return output
+
+
+def normalise(notebook: nbformat.NotebookNode, stem: str) -> str:
+    """Write an executed notebook without what differs from run to run or machine to machine.
+
+    Cell and chart ids follow the position; times, versions and pairings go. So do progress bars and warnings
+    (both are on stderr) and widgets, which need a kernel. A cell that displays what the text places by key
+    gets the tag `remove-output`: the book shows it once, a notebook session still shows it below the cell.
+    """
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"{stem[:60]}-{i:03d}"
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell["outputs"] = _kept(cell["outputs"])
+            tags = cell.metadata.get("tags", [])
+            if any("scrapbook" in o.get("metadata", {}) for o in cell["outputs"]):
+                tags = [*tags, "remove-output"]
+            if "injected-parameters" in tags:
+                tags = [*tags, "hide-input"]
+            if tags:
+                cell.metadata["tags"] = list(dict.fromkeys(tags))
+    for key in ("papermill", "jupytext", "widgets"):
+        notebook.metadata.pop(key, None)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    text = nbformat.writes(notebook)
+    for k, old in enumerate(dict.fromkeys(re.findall(r"altair-viz-[0-9a-f]{32}", text))):
+        text = text.replace(old, f"altair-{stem}-{k}")
+    return text + "\n"
+
+
+def check(name: str, executed: Path) -> None:
+    """Make sure that an executed notebook is the run of today's text, without an error.
+
+    Raises
+    ------
+    TeponesError
+        If the executed notebook is missing, unreadable, holds an error, or differs from the text; the line
+        names the first cell that does.
+    """
+    try:
+        notebook = nbformat.read(executed, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise TeponesError(f"notebook {name}: cannot read {executed}: {_line(error)}") from None
+    cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    for i, cell in enumerate(cells, start=1):
+        if any(o.output_type == "error" for o in cell.get("outputs", [])):
+            raise TeponesError(f"notebook {name}: cell {i} of {executed} holds an error; execute it again")
+    ran = [(c.cell_type, c.source.strip()) for c in cells]
+    text = [(c.cell_type, c.source.strip()) for c in _read(name).cells]
+    if ran != text:
+        same = [a == b for a, b in zip(ran, text, strict=False)]
+        i = same.index(False) if False in same else len(same)
+        raise TeponesError(
+            f"notebook {name}: {executed} is not the run of today's text (cell {i + 1}); execute it again"
+        )
+
+
+def _read(name: str) -> nbformat.NotebookNode:
+    choose("notebook", name, names())
+    return jupytext.read(paths.notebooks() / f"{name}.md")
+
+
+def _literals(source: str, name: str) -> dict[str, object]:
+    # Not papermill's own inspection: it reads line by line and stumbles over a '#' within a string.
+    found = {}
+    try:
+        for statement in ast.parse(source).body:
+            (target,) = statement.targets if isinstance(statement, ast.Assign) else (statement.target,)
+            found[target.id] = ast.literal_eval(statement.value)
+    except (AttributeError, SyntaxError, ValueError):
+        raise TeponesError(f"notebook {name}: the parameters cell may hold only lines 'name = literal'") from None
+    return found
+
+
+def _checked(name: str, given: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
+    checked = {}
+    for parameter, value in given.items():
+        choose(f"parameter of notebook {name}", parameter, known)
+        default = known[parameter]
+        if not _fits(value, default):
+            raise UsageError(f"parameter {parameter!r} of notebook {name}: expected {_kind(default)}, got {value!r}")
+        checked[parameter] = float(value) if isinstance(default, float) else value
+    return checked
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether a value is of a default's type; an int serves as a float, True does not serve as an int."""
+    if default is None:
+        return True
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    if isinstance(default, list) and isinstance(value, list):
+        return not default or all(_fits(v, default[0]) for v in value)
+    return type(value) is type(default)
+
+
+def _kind(default: object) -> str:
+    if isinstance(default, list) and default:
+        return f"a list of {type(default[0]).__name__}"
+    return type(default).__name__
+
+
+def _value(text: str) -> object:
+    """Read JSON, else YAML, which also takes ``[a, b]``; YAML alone reads ``1e-3`` as a string."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _kept(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    kept = []
+    for output in outputs:
+        if output.get("name") == "stderr" or _WIDGET in output.get("data", {}):
+            continue
+        # What was between two pieces of stdout may just have been dropped.
+        if kept and output.output_type == "stream" == kept[-1].output_type:
+            kept[-1]["text"] += output["text"]
+        else:
+            kept.append(output)
+    return kept
+
+
+def _told(name: str, log: Path, error: papermill.PapermillExecutionError) -> BaseException:
+    if error.ename == "KeyboardInterrupt":
+        return KeyboardInterrupt()
+    if error.ename == UsageError.__name__:
+        return UsageError(f"notebook {name}: {_line(error.evalue)}")
+    what = f"{error.ename}: {_line(error.evalue)}"
+    return TeponesError(f"notebook {name}: cell {error.exec_count} raised {what}; the notebook so far is in {log}")
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

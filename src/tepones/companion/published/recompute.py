@@ -1,0 +1,342 @@
+"""What follows from the published tables when it is computed again, and what does not.
+
+Accuracies of these tables are per cent and their differences accuracy points, as in the sources.
+"""
+
+from itertools import permutations, product
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tepones.agreement import holm, kendall, pearson, weighted_tau
+from tepones.common.errors import choose
+from tepones.companion.published.tables import PROTOCOLS, SPARSE_LADDERS, TLLIB_METRICS, load, tep_ones
+
+# A printed value has three decimals: the exact one lies within half a unit of the last, plus rounding.
+_PRINTED = 0.0005 + 1e-9
+_SIGNIFICANT = 0.05
+
+
+def tllib_correlations() -> pd.DataFrame:
+    """Weighted τ and Pearson of tllib's table from its own rows, beside the values printed with it.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set and metric: ``wtau_reported``, ``wtau`` (recomputed), ``wtau_lowest`` and
+        ``wtau_highest`` (over all ways in which unrounded scores could break the ties that printing with
+        three decimals made), ``pearson_reported``, ``pearson``, ``kendall``, ``copy_of`` (another metric
+        whose column holds the same numbers, or empty) and ``verdict``: "follows" (equal to three decimals),
+        "follows up to ties" (inside the range) or "does not follow".
+    """
+    raw, printed = load("tllib_model_selection_raw"), load("tllib_reported_vs_recomputed")
+    rows = []
+    for dataset, metric, tau, rho in zip(
+        *(printed[name] for name in ("dataset", "metric", "wtau_reported", "pearson_reported")), strict=True
+    ):
+        models = raw[raw["dataset"] == dataset]
+        score, accuracy = models[metric].to_numpy(), models["finetuned_acc"].to_numpy()
+        ours, ties = weighted_tau(score, accuracy), weighted_tau(_untied(score), accuracy)
+        if abs(ours - tau) <= _PRINTED:
+            verdict = "follows"
+        elif ties.min() - _PRINTED <= tau <= ties.max() + _PRINTED and len(ties) > 1:
+            verdict = "follows up to ties"
+        else:
+            verdict = "does not follow"
+        copies = [m for m in TLLIB_METRICS if m != metric and np.array_equal(models[m], score)]
+        rows.append(
+            {
+                "dataset": dataset,
+                "metric": metric,
+                "wtau_reported": tau,
+                "wtau": ours,
+                "wtau_lowest": ties.min(),
+                "wtau_highest": ties.max(),
+                "pearson_reported": rho,
+                "pearson": pearson(score, accuracy),
+                "kendall": kendall(score, accuracy),
+                "copy_of": ", ".join(copies),
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _untied(score: np.ndarray) -> np.ndarray:
+    """Every strict order that agrees with the score where it is not tied, as rows of ranks."""
+    ranks = stats.rankdata(score, method="min")
+    groups = [np.flatnonzero(ranks == rank) for rank in np.unique(ranks)]
+    orders = []
+    for choice in product(*(permutations(range(len(group))) for group in groups)):
+        row = ranks.astype(float)
+        for group, order in zip(groups, choice, strict=True):
+            row[group] += order
+        orders.append(row)
+    return np.array(orders)
+
+
+def sfda_scores() -> pd.DataFrame:
+    """Weighted τ on SFDA's eleven data sets: the five scores its authors report, and three trivial rankers.
+
+    The rankers know nothing of the target: ImageNet top-1 and parameter count of the models (torchvision),
+    and the models' mean rank on the ten *other* data sets.
+
+    Returns
+    -------
+    DataFrame
+        One row per method and data set: ``method``, ``kind`` ("reported" or "baseline"), ``dataset``,
+        ``weighted_tau``.
+    """
+    reported = load("sfda_readme_wtau_supervised").melt("Method", var_name="dataset", value_name="weighted_tau")
+    reported = reported.rename(columns={"Method": "method"}).assign(kind="reported")
+    reported["dataset"] = reported["dataset"].str.lower()
+    accuracy = load("sfda_group1_finetuned_acc").pivot(index="dataset", columns="model", values="finetuned_acc")
+    models = load("torchvision_v1").set_index("model").loc[accuracy.columns]
+    ranks = accuracy.rank(axis=1)
+    rows = []
+    for dataset, truth in accuracy.iterrows():
+        rankers = {
+            "mean rank on the other data sets": ranks.drop(dataset).mean(),
+            "ImageNet top-1": models["imagenet_top1_percent"],
+            "parameter count": models["parameters"],
+        }
+        rows += [
+            {"method": name, "kind": "baseline", "dataset": dataset, "weighted_tau": weighted_tau(by, truth)}
+            for name, by in rankers.items()
+        ]
+    columns = ["method", "kind", "dataset", "weighted_tau"]
+    return pd.concat([reported[columns], pd.DataFrame(rows)[columns]], ignore_index=True)
+
+
+def sfda_comparison(reference: str = "SFDA") -> pd.DataFrame:
+    """One method of `sfda_scores` against every other over the eleven data sets.
+
+    Returns
+    -------
+    DataFrame
+        One row per other method, best mean first: ``method``, ``kind``, ``mean`` (its mean weighted τ),
+        ``difference`` (the reference's mean minus it), ``wins`` (data sets, of 11, on which the reference is
+        better), ``p`` (two-sided Wilcoxon signed-rank test) and ``p_holm``.
+    """
+    scores = sfda_scores()
+    choose("method", reference, set(scores["method"]))
+    wide = scores.pivot(index="dataset", columns="method", values="weighted_tau")
+    kinds = scores.drop_duplicates("method").set_index("method")["kind"]
+    rows = [
+        {
+            "method": name,
+            "kind": kinds[name],
+            "mean": wide[name].mean(),
+            "difference": (wide[reference] - wide[name]).mean(),
+            "wins": int((wide[reference] > wide[name]).sum()),
+            "p": stats.wilcoxon(wide[reference], wide[name]).pvalue,
+        }
+        for name in wide
+        if name != reference
+    ]
+    table = pd.DataFrame(rows).sort_values("mean", ascending=False, ignore_index=True)
+    return table.assign(p_holm=holm(table["p"]))
+
+
+def sparse_cells() -> pd.DataFrame:
+    """Every sparse cell of the sparse-transfer table against its dense one, with the noise of the seeds.
+
+    Returns
+    -------
+    DataFrame
+        One row per sparse cell: ``architecture``, ``protocol``, ``dataset``, ``method``, ``sparsity``,
+        ``accuracy`` (per cent), ``gain`` (points above dense), ``relative_error_increase``, ``noise``
+        (standard error of the gain from the spread of the runs, points), ``p`` (two-sided Welch test of no
+        gain), ``p_holm`` (over the cells of its architecture and protocol) and ``outcome``: "above", "below"
+        or "unresolved" at 5 % family-wise. Cells with single runs have no spread: NaN and "no repeats".
+
+    Notes
+    -----
+    The spread is that of transfer runs from *one* pruned checkpoint on one test set, so a resolved gain
+    belongs to this checkpoint; another pruning seed may differ.
+    """
+    table = _sparse()
+    keys = ["architecture", "protocol", "dataset"]
+    dense = table[table["method"] == "Dense"].set_index(keys)[["accuracy", "sd", "runs"]]
+    cells = table[table["method"] != "Dense"].join(dense.add_suffix("_dense"), on=keys)
+    cells["gain"] = cells["accuracy"] - cells["accuracy_dense"]
+    cells["noise"] = np.sqrt(cells["sd"] ** 2 / cells["runs"] + cells["sd_dense"] ** 2 / cells["runs_dense"])
+    sides = ("accuracy", "sd", "runs", "accuracy_dense", "sd_dense", "runs_dense")
+    cells["p"] = stats.ttest_ind_from_stats(*(cells[side].to_numpy() for side in sides), equal_var=False).pvalue
+    cells["p_holm"] = cells.groupby(["architecture", "protocol"])["p"].transform(holm)
+    cells["outcome"] = np.select(
+        [cells["p"].isna(), cells["p_holm"] >= _SIGNIFICANT, cells["gain"] > 0],
+        ["no repeats", "unresolved", "above"],
+        "below",
+    )
+    cells["relative_error_increase"] = -cells["gain"] / (100 - cells["accuracy_dense"])
+    measured = ["accuracy", "gain", "relative_error_increase", "noise", "p", "p_holm", "outcome"]
+    return cells[[*keys, "method", "sparsity", *measured]].reset_index(drop=True)
+
+
+def sparse_above_dense() -> pd.DataFrame:
+    """How many sparse cells exceed dense, and how many of them by more than the seeds explain.
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense),
+        ``above_resolved`` and ``below_resolved`` (outcome "above" and "below" of `sparse_cells`),
+        ``no_repeats``, ``largest_gain`` (points) and ``where`` it is.
+    """
+    rows = []
+    for (architecture, protocol), cells in sparse_cells().groupby(["architecture", "protocol"], sort=False):
+        top = cells.loc[cells["gain"].idxmax()]
+        rows.append(
+            {
+                "architecture": architecture,
+                "protocol": protocol,
+                "cells": len(cells),
+                "above": int((cells["gain"] > 0).sum()),
+                "above_resolved": int((cells["outcome"] == "above").sum()),
+                "below_resolved": int((cells["outcome"] == "below").sum()),
+                "no_repeats": int((cells["outcome"] == "no repeats").sum()),
+                "largest_gain": top["gain"],
+                "where": f"{top['dataset']}, {top['method']}, {top['sparsity']:g}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sparse_means() -> pd.DataFrame:
+    """Means over the twelve data sets for every method and sparsity: the sparse-transfer table.
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture, protocol, method and sparsity: ``accuracy`` (mean, per cent),
+        ``relative_error_increase`` (mean over data sets of (error − dense error)/dense error), ``above``
+        (data sets, of 12, on which it exceeds dense) and ``p_sign`` (two-sided binomial test of above
+        against one half, ties left out; NaN for dense).
+    """
+    table = _sparse()
+    dense = table[table["method"] == "Dense"].set_index(["architecture", "protocol", "dataset"])["accuracy"]
+    table = table.join(dense.rename("accuracy_dense"), on=["architecture", "protocol", "dataset"])
+    table["gain"] = table["accuracy"] - table["accuracy_dense"]
+    table["relative"] = -table["gain"] / (100 - table["accuracy_dense"])
+    rows = []
+    for keys, cells in table.groupby(["architecture", "protocol", "method", "sparsity"], sort=False):
+        above, below = int((cells["gain"] > 0).sum()), int((cells["gain"] < 0).sum())
+        rows.append(
+            {
+                **dict(zip(("architecture", "protocol", "method", "sparsity"), keys, strict=True)),
+                "accuracy": cells["accuracy"].mean(),
+                "relative_error_increase": cells["relative"].mean(),
+                "above": above,
+                "p_sign": stats.binomtest(above, above + below).pvalue if above + below else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sparse_best_levels() -> pd.DataFrame:
+    """How often each level of a method is the best one, dense included.
+
+    Returns
+    -------
+    DataFrame
+        One row per architecture, protocol, method and sparsity (0 is dense): ``best``, the number of data
+        sets, of 12, on which this level has the highest accuracy (the sparser one of an exact tie).
+    """
+    table = _sparse()
+    rows = []
+    for (architecture, protocol), cells in table.groupby(["architecture", "protocol"], sort=False):
+        for method, levels in SPARSE_LADDERS[architecture].items():
+            if method == "Dense":
+                continue
+            ladder = cells[cells["method"].isin(["Dense", method])]
+            wide = ladder.pivot(index="dataset", columns="sparsity", values="accuracy")
+            best = wide.loc[:, ::-1].idxmax(axis=1)
+            rows += [
+                {
+                    "architecture": architecture,
+                    "protocol": protocol,
+                    "method": method,
+                    "sparsity": level,
+                    "best": int((best == level).sum()),
+                }
+                for level in (0.0, *levels)
+            ]
+    return pd.DataFrame(rows)
+
+
+def sparse_linear_against_full(architecture: str = "resnet50") -> pd.DataFrame:
+    """How alike the frozen encoder and full fine-tuning rank the same backbones.
+
+    Parameters
+    ----------
+    architecture : {"resnet50", "mobilenetv1"}
+        Which backbones, dense included.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set: ``kendall`` and ``weighted_tau`` between the two rankings,
+        ``kendall_without_lth`` (lottery tickets, whose frozen features collapse, left out), and for each
+        protocol ``dense_…``, ``dense_rank_…`` (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
+    """
+    choose("architecture", architecture, SPARSE_LADDERS)
+    table = _sparse()
+    table = table[table["architecture"] == architecture]
+    rows = []
+    for dataset, cells in table.groupby("dataset", sort=False):
+        wide = cells.pivot(index=["method", "sparsity"], columns="protocol", values="accuracy")
+        rest = wide[wide.index.get_level_values("method") != "LTH-T"]
+        row = {
+            "dataset": dataset,
+            "kendall": kendall(wide["linear"], wide["full"]),
+            "weighted_tau": weighted_tau(wide["linear"], wide["full"]),
+            "kendall_without_lth": kendall(rest["linear"], rest["full"]),
+        }
+        for protocol in PROTOCOLS:
+            accuracy = wide[protocol]
+            method, sparsity = accuracy.idxmax()
+            row |= {
+                f"dense_{protocol}": accuracy["Dense", 0.0],
+                f"dense_rank_{protocol}": 1 + int((accuracy > accuracy["Dense", 0.0]).sum()),
+                f"best_{protocol}": accuracy.max(),
+                f"best_backbone_{protocol}": method if method == "Dense" else f"{method} {sparsity:g}",
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _sparse() -> pd.DataFrame:
+    short = {
+        "transfer_protocol": "protocol",
+        "pruning_method": "method",
+        "nominal_sparsity": "sparsity",
+        "mean_accuracy_percent": "accuracy",
+        "sd_accuracy_percent": "sd",
+        "n_runs": "runs",
+    }
+    columns = ["architecture", "protocol", "dataset", "method", "sparsity", "accuracy", "sd", "runs"]
+    return load("sparse-imagenet-transfer").rename(columns=short)[columns]
+
+
+def tep_ones_agreement() -> pd.DataFrame:
+    """Agreement recomputed from the TEP-ones paper's own numbers, once they are filled in.
+
+    Returns
+    -------
+    DataFrame
+        One row per backbone, pre-training, method, target, protocol and score of `tep_ones`: ``rungs``,
+        ``weighted_tau``, ``kendall``. No rows as long as no file has been filled in.
+    """
+    keys = ["backbone", "pretraining", "pruning_method", "target", "protocol", "score"]
+    rows = [
+        {
+            **dict(zip(keys, names, strict=True)),
+            "rungs": len(rungs),
+            "weighted_tau": weighted_tau(rungs["value"], rungs["accuracy_percent"]),
+            "kendall": kendall(rungs["value"], rungs["accuracy_percent"]),
+        }
+        for names, rungs in tep_ones().groupby(keys, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "rungs", "weighted_tau", "kendall"])

@@ -1,0 +1,16 @@
+"""The study: profiles, the cells that they consist of, their records, and the tidy tables that the chapters read."""
+
+from tepones.companion.study.tables import (
+    ABLATIONS,
+    FULL,
+    PROBE,
+    PROTOCOLS,
+    PROVENANCE,
+    TABLES,
+    load,
+    published,
+    tidy,
+    to_csv,
+)
+
+__all__ = ["ABLATIONS", "FULL", "PROBE", "PROTOCOLS", "PROVENANCE", "TABLES", "load", "published", "tidy", "to_csv"]

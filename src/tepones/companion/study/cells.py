@@ -1,0 +1,355 @@
+"""The cells of the study: images, pre-training, rungs, transfer accuracy, scores."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from tepones import tasks
+from tepones.backbones import BACKBONES, OBJECTIVES
+from tepones.backbones.base import Backbone
+from tepones.backbones.features import accuracy, extract
+from tepones.backbones.released import read
+from tepones.backbones.training import Training, train
+from tepones.companion.study.ablations import vary
+from tepones.companion.study.records import Cell, Store, Tensors, Values
+from tepones.pruning import CRITERIA, SCHEDULES, STARTS
+from tepones.pruning import masks as pruning_masks
+from tepones.pruning.base import Setting
+from tepones.pruning.resize import resize
+from tepones.scores import SCORES, score
+from tepones.transfer import linear_probe
+
+SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
+
+#: Images of a batch where only predictions are wanted.
+BATCH = 256
+
+#: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
+#: (arXiv 1903.01611) find 0.1 % to 7 % to serve.
+EARLY = 0.07
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a task, rendered, or read and resized, once."""
+
+    task: str
+    train_per_class: int
+    test_per_class: int
+    pixels: int = 32
+    classes: int | None = None
+
+    def requires(self) -> list[Cell]:
+        """Nothing."""
+        return []
+
+    def code(self) -> list[str]:
+        """The module of the task."""
+        return [tasks.TASKS.module(self.task)]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Names of the classes; the images and labels of both splits."""
+        task = tasks.load(self.task, self.train_per_class, self.test_per_class, self.pixels, self.classes)
+        return {"classes": list(task.classes)}, {split: getattr(task, split) for split in SPLITS}
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A dense backbone trained on the source task: rung 0 of every ladder that starts from it.
+
+    `objective` says what for: the source labels (``"supervised"``), or without them (``"simclr"``).
+    """
+
+    backbone: str
+    source: Images
+    training: Training
+    seed: int
+    objective: str = "supervised"
+
+    def requires(self) -> list[Cell]:
+        """The source images."""
+        return [self.source]
+
+    def code(self) -> list[str]:
+        """Backbone, training and evaluation."""
+        return [BACKBONES.module(self.backbone), OBJECTIVES.module(self.objective), "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Train from scratch; the state early in training is kept too, under names that begin with `early:`."""
+        images = _images(store, self.source)
+        backbone = _new_backbone(store, self, self.seed)
+        early = {}
+
+        def keep_early(step: int, n_steps: int) -> None:
+            if step == max(1, round(EARLY * n_steps)):
+                early.update(_arrays(backbone, "early:"))
+
+        pretrain = OBJECTIVES.load(self.objective)
+        labels = images["train_labels"]
+        pretrain(backbone, images["train_images"], labels, self.training, self.seed, after_step=keep_early)
+        values, tensors = _rung_record(backbone, pruning_masks.dense(backbone), images)
+        return values, {**tensors, **early}
+
+
+@dataclass(frozen=True)
+class Released:
+    """A backbone with weights that others released: rung 0 of the ladders that start from it.
+
+    `weights` is a file `weights/NAME.safetensors` of the root folder of data sets, with torchvision's names of
+    tensors; weights that are zero in it count as pruned. `source` holds the images that criteria look at.
+    """
+
+    backbone: str
+    weights: str
+    source: Images
+    seed: int = 0
+
+    def requires(self) -> list[Cell]:
+        """The images for the criteria."""
+        return [self.source]
+
+    def code(self) -> list[str]:
+        """Backbone and masks."""
+        return ["tepones.backbones.released", "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Read the file; the source accuracy is not known."""
+        backbone, digest = read(self.weights, self.backbone)
+        masks = {name: weight.detach() != 0 for name, weight in pruning_masks.prunable(backbone).items()}
+        values, tensors = _rung_record(backbone, masks, _images(store, self.source))
+        return {**values, "weights": digest}, tensors
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A pruned rung of a ladder; the last of `sparsities` is its own, the others are those of the rungs before it.
+
+    `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``).
+    """
+
+    pretraining: Pretraining | Released
+    criterion: str
+    schedule: str
+    sparsities: tuple[float, ...]
+    training: Training
+    scope: str = "global"
+
+    def requires(self) -> list[Cell]:
+        """The rung that this one starts from, the dense backbone and its images."""
+        return [self.start(), self.pretraining, self.pretraining.source]
+
+    def start(self) -> "Rung | Pretraining | Released":
+        """The rung that this one starts from: mostly the one before it, else as `tepones.pruning.STARTS` says."""
+        start = STARTS.get(self.schedule)
+        before = self.sparsities[:-1]
+        if start == "dense" or not (start or before):
+            return self.pretraining
+        return replace(self, schedule=start) if start else replace(self, sparsities=before)
+
+    def code(self) -> list[str]:
+        """Criterion and schedule, with all they import."""
+        return [CRITERIA.module(self.criterion), SCHEDULES.module(self.schedule), "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Prune the rung that this one starts from and train it."""
+        images = _images(store, self.pretraining.source)
+        backbone, masks = load_rung(store, self.start())
+        level = 0 if STARTS.get(self.schedule) == "dense" else len(self.sparsities)
+        seed = 1000 * self.pretraining.seed + level
+        fresh = _new_backbone(store, self.pretraining, seed).state_dict()
+        setting = Setting(
+            images=images["train_images"],
+            labels=images["train_labels"],
+            criterion=CRITERIA.load(self.criterion),
+            training=self.training,
+            seed=seed,
+            scope=self.scope,
+            early=_tensors(store, self.pretraining, "early:"),
+            fresh=fresh,
+        )
+        n_dense = sum(fresh[name].numel() for name in masks)
+        masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
+        return _rung_record(backbone, masks, images, n_dense)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Transfer accuracy of a rung on a target task: a linear probe on its frozen features."""
+
+    rung: Rung | Pretraining | Released
+    target: Images
+    regularisation: tuple[float, ...]
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """The probe."""
+        return ["tepones.transfer", "tepones.backbones.features"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Test accuracy, and the regularisation that cross-validation chose."""
+        images = _images(store, self.target)
+        train_features, test_features = _features(store, self.rung, self.target)
+        probe = linear_probe(
+            train_features, images["train_labels"], test_features, images["test_labels"], self.regularisation
+        )
+        return probe._asdict(), {}
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Transfer accuracy of a rung on a target task: all weights that remain are trained on it.
+
+    The seed decides the new classifier and the order of the images.
+    """
+
+    rung: Rung | Pretraining | Released
+    target: Images
+    training: Training
+    seed: int
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """Training and evaluation."""
+        return ["tepones.backbones.training", "tepones.pruning.masks"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Test accuracy after the last step; the test split is used once."""
+        images = _images(store, self.target)
+        backbone, masks = load_rung(store, self.rung)
+        torch.manual_seed(self.seed)
+        backbone.classifier = torch.nn.Linear(backbone.classifier.in_features, _n_classes(store, self.target))
+        train(backbone, images["train_images"], images["train_labels"], self.training, self.seed, masks)
+        return {"accuracy": accuracy(backbone, images["test_images"], images["test_labels"])}, {}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of a rung on the training split of a target task."""
+
+    rung: Rung | Pretraining | Released
+    target: Images
+    scores: tuple[str, ...]
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """The scores, with all they import."""
+        scores = [SCORES.module(name) for name in self.scores]
+        return ["tepones.backbones.features", "tepones.scores.__init__", *scores]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """One row for each score, as `tepones.score` gives them."""
+        images = _images(store, self.target)
+        features, _ = _features(store, self.rung, self.target)
+        probabilities = None
+        if not {"nce", "leep"}.isdisjoint(self.scores):
+            backbone, _ = _last_rung(store, self.rung)
+            probabilities = predict(backbone, images["train_images"])
+        table = score(features, images["train_labels"], scores=list(self.scores), probabilities=probabilities)
+        return {"rows": table.astype(object).where(table.notna(), None).to_dict("records")}, {}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The Gaussian TEP-ones score of a rung on the training split of a target task, one choice changed at a time."""
+
+    rung: Rung | Pretraining | Released
+    target: Images
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def code(self) -> list[str]:
+        """The choices, with features and scores."""
+        return ["tepones.companion.study.ablations"]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """One row for each choice and level, as `tepones.companion.study.ablations.vary` gives them."""
+        images = _images(store, self.target)
+        backbone, _ = _last_rung(store, self.rung)
+        return {"rows": vary(backbone, images["train_images"], images["train_labels"])}, {}
+
+
+@torch.inference_mode()
+def predict(backbone: Backbone, images: np.ndarray) -> np.ndarray:
+    """Source-class probabilities, float32 of shape (N, n_classes), of uint8 RGB images (N, H, W, 3)."""
+    batches = torch.as_tensor(images).split(BATCH)
+    return torch.cat([backbone.eval()(backbone.prepare(batch)).softmax(1) for batch in batches]).numpy()
+
+
+def load_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:
+    """Backbone and masks of a recorded rung."""
+    pretraining = rung.pretraining if isinstance(rung, Rung) else rung
+    backbone = _new_backbone(store, pretraining, pretraining.seed)
+    state = _tensors(store, rung, "weight:")
+    resize(backbone, state)
+    backbone.load_state_dict(state)
+    return backbone.to(memory_format=torch.channels_last), _tensors(store, rung, "mask:")
+
+
+def _new_backbone(store: Store, pretraining: Pretraining | Released, seed: int) -> Backbone:
+    """A backbone with weights drawn from a seed."""
+    torch.manual_seed(seed)
+    return BACKBONES.load(pretraining.backbone)(_n_classes(store, pretraining.source))
+
+
+def _tensors(store: Store, rung: Rung | Pretraining | Released, prefix: str) -> dict[str, torch.Tensor]:
+    """Copies of the tensors of a record whose names begin with a prefix, without it."""
+    found = store.require(rung).tensors().items()
+    return {name.removeprefix(prefix): torch.tensor(array) for name, array in found if name.startswith(prefix)}
+
+
+def _arrays(backbone: Backbone, prefix: str) -> dict[str, np.ndarray]:
+    """Copies of all parameters and buffers."""
+    return {f"{prefix}{name}": tensor.numpy().copy() for name, tensor in backbone.state_dict().items()}
+
+
+def _rung_record(
+    backbone: Backbone, masks: pruning_masks.Masks, images: dict[str, np.ndarray], n_dense: int | None = None
+) -> tuple[Values, Tensors]:
+    """What is recorded of a rung; of `n_dense` prunable weights, where a layer may have lost channels."""
+    tensors = _arrays(backbone, "weight:")
+    tensors |= {f"mask:{name}": mask.contiguous().numpy() for name, mask in masks.items()}
+    n_alive = sum(int(mask.sum()) for mask in masks.values())
+    judged = len(images["test_labels"]) > 0
+    values = {
+        "sparsity": 1 - n_alive / n_dense if n_dense else pruning_masks.sparsity(masks),
+        "nonzero_weights": n_alive,
+        "collapsed": " ".join(pruning_masks.collapsed(masks)),
+        "source_accuracy": accuracy(backbone, images["test_images"], images["test_labels"]) if judged else None,
+    }
+    return values, tensors
+
+
+@lru_cache(maxsize=8)
+def _images(store: Store, images: Images) -> dict[str, np.ndarray]:
+    return dict(store.require(images).tensors())
+
+
+@lru_cache(maxsize=8)
+def _n_classes(store: Store, images: Images) -> int:
+    return len(store.require(images).values["classes"])
+
+
+@lru_cache(maxsize=1)
+def _features(store: Store, rung: Rung | Pretraining | Released, target: Images) -> tuple[np.ndarray, np.ndarray]:
+    """Features of both splits; one is kept, for the cells of the same rung and target that follow."""
+    backbone, _ = _last_rung(store, rung)
+    images = _images(store, target)
+    return extract(backbone, images["train_images"]), extract(backbone, images["test_images"])
+
+
+@lru_cache(maxsize=1)
+def _last_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:
+    return load_rung(store, rung)

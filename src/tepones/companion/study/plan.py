@@ -1,0 +1,248 @@
+"""What a profile computes: its cells, their order, and the tables that its records make."""
+
+import platform
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from tepones import __version__
+from tepones.backbones.training import Training
+from tepones.common import paths
+from tepones.common.errors import TeponesError
+from tepones.common.files import write_atomically
+from tepones.companion import study
+from tepones.companion.study.cells import Ablation, FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
+from tepones.companion.study.profiles import Ladder, Profile, TaskSize
+from tepones.companion.study.records import Cell, Record, Store, identity, versions
+from tepones.companion.study.runner import Job, run
+from tepones.companion.study.tables import FULL, PROBE
+
+
+def store(profile: Profile) -> Store:
+    """Store of the live records of a profile."""
+    return Store(paths.records(profile.name))
+
+
+def images(size: TaskSize, pixels: int) -> Images:
+    """Cell of the images of a task."""
+    return Images(size.task, size.train_per_class, size.test_per_class, pixels, size.classes)
+
+
+def rungs(ladder: Ladder) -> list[Pretraining | Released | Rung]:
+    """Cells of a ladder, from dense to sparsest."""
+    source = images(ladder.source, ladder.pixels)
+    if ladder.weights:
+        first = Released(ladder.backbone, ladder.weights, source, ladder.seed)
+    else:
+        training = Training(**ladder.pretraining.model_dump())
+        first = Pretraining(ladder.backbone, source, training, ladder.seed, ladder.objective)
+    training = Training(**ladder.fine_tuning.model_dump())
+    return [
+        first,
+        *(
+            Rung(first, ladder.criterion, ladder.schedule, ladder.sparsities[: level + 1], training, ladder.scope)
+            for level in range(len(ladder.sparsities))
+        ),
+    ]
+
+
+def evaluations(
+    profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung
+) -> Iterator[tuple[Images, list[tuple[str, int, Transfer | FineTuning]], Scoring]]:
+    """Cells that judge a rung on every target: of its transfer accuracy, with protocol and repeat, and its scores."""
+    full = profile.full_fine_tuning
+    for size in profile.targets:
+        target = images(size, ladder.pixels)
+        judged: list[tuple[str, int, Transfer | FineTuning]] = [
+            (PROBE, 0, Transfer(rung, target, profile.probe_regularisation))
+        ]
+        if full and ladder.name in full.ladders and size.task in full.targets:
+            training = Training(**full.training.model_dump())
+            judged += [(FULL, repeat, FineTuning(rung, target, training, repeat)) for repeat in range(full.repeats)]
+        yield target, judged, Scoring(rung, target, profile.scores)
+
+
+def ablations(profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung) -> list[Ablation]:
+    """Cells that vary the score of a rung on every target, for the ladders that the profile names."""
+    wanted = profile.targets if ladder.name in profile.ablations else ()
+    return [Ablation(rung, images(size, ladder.pixels)) for size in wanted]
+
+
+def jobs(profile: Profile, ladders: Iterable[Ladder]) -> list[Job]:
+    """Jobs of ladders of a profile, one ladder after the other: images, its rungs, what judges them; long ones last."""
+    found: dict[tuple[Cell, ...], None] = {}
+    last: dict[tuple[Cell, ...], None] = {}
+    for ladder in ladders:
+        cells = rungs(ladder)
+        for cell in cells:
+            found |= dict.fromkeys((needed,) for needed in closure(cell))
+        for rung in cells:
+            judging = list(evaluations(profile, ladder, rung))
+            found |= dict.fromkeys((target,) for target, _, _ in judging)
+            quick: list[Cell] = []
+            for _, judged, scoring in judging:
+                quick += [cell for protocol, _, cell in judged if protocol == PROBE] + [scoring]
+                last |= dict.fromkeys((cell,) for protocol, _, cell in judged if protocol == FULL)
+            found[tuple(quick)] = None
+            last |= dict.fromkeys((cell,) for cell in ablations(profile, ladder, rung))
+    return [*found, *last]
+
+
+def closure(cell: Cell) -> Iterator[Cell]:
+    """A cell after all that it needs."""
+    for needed in cell.requires():
+        yield from closure(needed)
+    yield cell
+
+
+def shard(profile: Profile, part: int, parts: int) -> list[Ladder]:
+    """Ladders of one of several parts of a profile, numbered from 1: every `parts`-th ladder."""
+    return list(profile.ladders[part - 1 :: parts])
+
+
+def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladder] | None = None) -> int:
+    """Compute what is missing of a profile and write its tables; returns the number of cells computed.
+
+    Parameters
+    ----------
+    profile : Profile
+    workers : int, optional
+        Processes; as many as there are cores by default.
+    ladders : iterable of Ladder, optional
+        Compute only these; the tables hold every ladder whose records are all there.
+    """
+    records = store(profile)
+    n_computed = run(records, jobs(profile, ladders or profile.ladders), f"study {profile.name}", workers)
+    write_tables(profile)
+    return n_computed
+
+
+def write_tables(profile: Profile) -> None:
+    """Write the live tables of the ladders that are complete: computed here, or published before.
+
+    A ladder that was published before and not computed here is kept. The column `current` of its rungs says whether
+    all its records are what the code of this checkout would compute.
+    """
+    found = tables(profile, store(profile))
+    for name, table in {**found, study.PROVENANCE: provenance(profile, found)}.items():
+        write_atomically(paths.records(profile.name) / f"{name}.csv", study.to_csv(table).encode())
+
+
+def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
+    """Records of a profile as tidy tables `rungs`, `transfer`, `scores`, and `ablations` if there are any.
+
+    Raises
+    ------
+    TeponesError
+        If no ladder is complete.
+    """
+    before = study.published(profile.name)
+    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
+    for ladder in profile.ladders:
+        rows = _rows(profile, ladder, records) or _published_rows(profile, ladder, before)
+        for name, table in (rows or {}).items():
+            if not table.empty:
+                pieces[name].append(table)
+    if not pieces["rungs"]:
+        raise TeponesError(f"no ladder of profile {profile.name} is complete; tepones run --profile {profile.name}")
+    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items() if found}
+
+
+def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.DataFrame] | None:
+    """Rows of a ladder that was computed here, or None if a record is missing.
+
+    Of full fine-tuning and ablations there are the rows that exist: they come last.
+    """
+    rows: dict[str, list[dict]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
+    for level, rung in enumerate(rungs(ladder)):
+        place = {"ladder": ladder.name, "rung": level}
+        about = {"method": ladder.method, "seed": ladder.seed, "backbone": ladder.backbone}
+        found = records.get(rung)
+        if found is None:
+            return None
+        rows["rungs"].append(place | about | _measured(found) | _made(found, rung) | {"current": True})
+        for target, judged, scoring in evaluations(profile, ladder, rung):
+            place["target"] = target.task
+            for protocol, repeat, cell in judged:
+                found = records.get(cell)
+                if found is None and protocol == PROBE:
+                    return None
+                if found is not None:
+                    row = {"protocol": protocol, "repeat": repeat, **found.values}
+                    rows["transfer"].append(place | row | _made(found, cell))
+            found = records.get(scoring)
+            if found is None:
+                return None
+            rows["scores"] += [place | row | {"cell": identity(scoring)} for row in found.values["rows"]]
+        for cell in ablations(profile, ladder, rung):
+            found = records.get(cell)
+            place["target"] = cell.target.task
+            found_rows = found.values["rows"] if found else ()
+            rows[study.ABLATIONS] += [place | row | {"cell": identity(cell)} for row in found_rows]
+    return {name: pd.DataFrame(found) for name, found in rows.items()}
+
+
+def _published_rows(
+    profile: Profile, ladder: Ladder, before: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame] | None:
+    """Rows of a ladder that was published before, or None; `current` only if every cell is what it would be now."""
+    rows = {name: table[table["ladder"] == ladder.name].copy() for name, table in before.items()}
+    if not rows or rows["rungs"].empty:
+        return None
+    expected = {identity(cell) for cell in cells(profile, ladder)}
+    rows["rungs"]["current"] = {cell for table in rows.values() for cell in table["cell"]} <= expected
+    return rows
+
+
+def cells(profile: Profile, ladder: Ladder) -> Iterator[Cell]:
+    """Every cell that has a row in a table of the study."""
+    for rung in rungs(ladder):
+        yield rung
+        for _, judged, scoring in evaluations(profile, ladder, rung):
+            yield from (cell for _, _, cell in judged)
+            yield scoring
+        yield from ablations(profile, ladder, rung)
+
+
+def _measured(record: Record) -> dict[str, object]:
+    """What is known of a rung, for its row; the checksum of released weights stays in the record."""
+    return {name: value for name, value in record.values.items() if name != "weights"}
+
+
+def _made(record: Record, cell: Cell) -> dict[str, object]:
+    """What made a record: time, machine, cell."""
+    return {"seconds": record.made["seconds"], "machine": record.made["machine"], "cell": identity(cell)}
+
+
+def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What made the records of a profile: columns item, value."""
+    # A cell that several ladders share has a row for each.
+    timed = pd.concat([found[name][["cell", "seconds"]] for name in ("rungs", "transfer")]).drop_duplicates("cell")
+    facts: dict[str, object] = {
+        "profile": profile.name,
+        "tepones": __version__,
+        "python": platform.python_version(),
+        **versions(),
+        "ladders": found["rungs"]["ladder"].nunique(),
+        "ladders of the profile": len(profile.ladders),
+        "ladders by another version of the code": found["rungs"].loc[~found["rungs"]["current"], "ladder"].nunique(),
+        "rungs": len(found["rungs"]),
+        "targets": len(profile.targets),
+        "core seconds": round(timed["seconds"].sum()),
+    }
+    made = pd.DataFrame({"item": facts.keys(), "value": facts.values()})
+    return pd.concat([made, _digests(profile)], ignore_index=True)
+
+
+def _digests(profile: Profile) -> pd.DataFrame:
+    """Checksums of the images, which tell copies of a data set apart: of those here, else as published before."""
+    records = store(profile)
+    path = paths.published_records(profile.name) / f"{study.PROVENANCE}.csv"
+    before = dict(pd.read_csv(path, dtype=str).to_numpy()) if path.is_file() else {}
+    digests = {}
+    for ladder in profile.ladders:
+        for size in (ladder.source, *profile.targets):
+            item = f"images {size.task} {ladder.pixels}"
+            record = records.get(images(size, ladder.pixels)) if item not in digests else None
+            digests.setdefault(item, record.digest[:12] if record else before.get(item, "not known"))
+    return pd.DataFrame({"item": digests.keys(), "value": digests.values()})

@@ -1,0 +1,93 @@
+"""What the names that a user gives stand for: files, folders, ladders of the zoo, torchvision's classifiers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tepones.backbones.encoder import Encoder
+from tepones.common.errors import TeponesError, UsageError
+from tepones.ranking import checkpoints, zoo
+
+
+def load_backbones(
+    names: Sequence[str | Path], download: bool = False
+) -> tuple[list[Encoder], list[dict[str, object]]]:
+    """Load what can be loaded.
+
+    Parameters
+    ----------
+    names : sequence of str or Path
+        Each is a checkpoint file, ``ARCHITECTURE=FILE``, a folder of checkpoints, a folder of a ladder, a
+        ladder of the zoo, ``LADDER/RUNG``, or a torchvision classifier.
+    download : bool
+        Whether to fetch published weights of torchvision classifiers that torch's cache lacks.
+
+    Returns
+    -------
+    encoders : list of Encoder
+        No two of the same name.
+    failures : list of dict
+        Rows of `Ranking.left_out`.
+    """
+    encoders: dict[str, Encoder] = {}
+    failures: list[dict[str, object]] = []
+    for name in map(str, names):
+        try:
+            loaders = list(_loaders(name, download))
+        except TeponesError as error:
+            failures.append(left_out_row(name, error))
+            continue
+        for one, load in loaders:
+            try:
+                encoder = load()
+            except TeponesError as error:
+                failures.append(left_out_row(one, error))
+                continue
+            encoder.name = one if encoder.name in encoders else encoder.name
+            encoders.setdefault(encoder.name, encoder)
+    return list(encoders.values()), failures
+
+
+def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
+    """Row of `tepones.ranking.Ranking.left_out` for a backbone that failed."""
+    return {"backbone": name, "reason": str(error).removeprefix(f"{name}: "), "failed": True}
+
+
+def _loaders(name: str, download: bool) -> Iterator[tuple[str, object]]:
+    """What a name stands for: pairs of a name for messages and a function that loads one encoder."""
+    architecture, equals, file = name.partition("=")
+    path = Path(file if equals else name)
+    if equals:
+        yield name, lambda: checkpoints.load(path, architecture)
+    elif path.is_dir():
+        yield from _inside(path)
+    elif path.is_file() and (path.parent / zoo.MANIFEST).is_file():
+        yield name, lambda: zoo.load(path.parent, path.name)
+    elif path.is_file() or path.suffix in checkpoints.SUFFIXES:
+        yield name, lambda: checkpoints.load(path)
+    elif name in checkpoints.torchvision_names():
+        yield name, lambda: checkpoints.from_torchvision(name, download)
+    else:
+        ladder, _, rung = name.partition("/")
+        if ladder not in zoo.names():
+            raise UsageError(
+                f"{name}: no file, folder, torchvision classifier or ladder of the zoo; "
+                f"ladders are: {', '.join(zoo.names()) or 'none'}"
+            )
+        if rung:
+            yield name, lambda: zoo.load(zoo.folder() / ladder, f"{rung}.safetensors")
+        else:
+            yield from _inside(zoo.folder() / ladder)
+
+
+def _inside(folder: Path) -> Iterator[tuple[str, object]]:
+    """Rungs of a ladder's folder, or checkpoints of any other."""
+    if (folder / zoo.MANIFEST).is_file():
+        for rung in zoo.manifest(folder).rungs:
+            yield f"{folder.name}/{rung.file}", lambda file=rung.file: zoo.load(folder, file)
+        return
+    files = sorted(file for file in folder.iterdir() if file.suffix in checkpoints.SUFFIXES)
+    if not files:
+        expected = ", ".join(checkpoints.SUFFIXES)
+        raise UsageError(f"{folder}: holds no checkpoint; expected files that end in {expected}")
+    for file in files:
+        yield str(file), lambda file=file: checkpoints.load(file)

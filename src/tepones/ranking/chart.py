@@ -1,0 +1,54 @@
+"""The chart of a ranking."""
+
+from pathlib import Path
+
+import altair as alt
+
+from tepones.common.errors import TeponesError
+from tepones.ranking.ranker import Ranking
+
+
+def chart(ranked: Ranking) -> alt.TopLevelMixin:
+    """The deciding score of each backbone, best on top, with what shuffled labels get.
+
+    Parameters
+    ----------
+    ranked : Ranking
+
+    Returns
+    -------
+    altair chart
+    """
+    name = ranked.deciding
+    frame = ranked.table[["rank", "backbone", name, "null", "flags", "sparsity"]].rename(columns={name: "value"})
+    base = alt.Chart(frame).encode(
+        y=alt.Y("backbone:N", title=None, sort=list(frame["backbone"])).axis(labelLimit=240),
+        tooltip=[
+            "rank:O",
+            "backbone:N",
+            alt.Tooltip("value:Q", format=".4~g", title=name),
+            alt.Tooltip("null:Q", format=".4~g", title="on shuffled labels"),
+            alt.Tooltip("sparsity:Q", format=".2%"),
+            "flags:N",
+        ],
+    )
+    value = alt.X("value:Q", title=f"{name} (tick: on shuffled labels)").scale(zero=False)
+    return alt.layer(
+        base.mark_tick(thickness=2, color="#999999").encode(x="null:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(x=value),
+    ).properties(width=420)
+
+
+def save_chart(ranked: Ranking, path: str | Path) -> None:
+    """Write the chart of a ranking as an HTML page that loads nothing from elsewhere.
+
+    Raises
+    ------
+    TeponesError
+        If vl-convert, which puts the drawing library into the page, is not installed.
+    """
+    try:
+        html = chart(ranked).to_html(inline=True)
+    except (ImportError, ValueError):
+        raise TeponesError("a chart needs vl-convert-python: pip install 'tepones[book]'") from None
+    Path(path).write_text(html, encoding="utf-8")

@@ -1,0 +1,196 @@
+"""Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tepones.backbones.encoder import Encoder
+from tepones.common.errors import TeponesError
+from tepones.common.progress import progress_bar
+from tepones.pruning import budget
+from tepones.ranking.backbones import left_out_row, load_backbones
+from tepones.ranking.target import Target, open_target
+from tepones.scores import SCORES, score
+
+if TYPE_CHECKING:
+    pass
+
+#: Scores of a ranking unless others are named; the first one decides the order.
+DEFAULT_SCORES = ("gaussian", "h_score", "logme")
+
+#: Pictures decoded at a time. Few, because activations that stay in the cache make a CPU twice as fast at 224 pixels.
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What `rank` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each backbone, best first: ``rank``, ``backbone``, one column for each score, ``null`` (the
+        first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``features``,
+        ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of the
+        encoder in sparse encoding) and ``flops`` (of one picture).
+    left_out : DataFrame
+        Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
+        forbids it).
+    deciding : str
+        The column of the score that decides the order; `null` belongs to it.
+    """
+
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    deciding: str
+
+
+def rank(
+    target: str | Path,
+    backbones: Sequence[str | Path | Encoder],
+    scores: Sequence[str] = DEFAULT_SCORES,
+    *,
+    max_bytes: int | None = None,
+    max_flops: int | None = None,
+    download: bool = False,
+    seed: int = 0,
+) -> Ranking:
+    """Rank backbones by how well they should transfer to a target.
+
+    Parameters
+    ----------
+    target : str or Path
+        A registered task, or a folder with a sub-folder of pictures for each class.
+    backbones : sequence of str, Path or Encoder
+        As `load_backbones` takes them, or loaded already.
+    scores : sequence of str
+        Names from `tepones.scores.SCORES`; the first one decides the order.
+    max_bytes : int, optional
+        Leave out backbones whose encoder takes more bytes in sparse encoding.
+    max_flops : int, optional
+        Leave out backbones whose encoder takes more floating-point operations for one picture.
+    download : bool
+        Whether to fetch published weights of torchvision classifiers that torch's cache lacks.
+    seed : int
+        Decides everything random in the scores.
+
+    Returns
+    -------
+    Ranking
+        Cost: one decode of each picture and one forward pass of each backbone; features are kept in a temporary
+        file, 4·N·D bytes for each backbone.
+
+    Raises
+    ------
+    UsageError
+        If a score or the target is unknown, or the folder is not one of classes.
+    TeponesError
+        If a picture cannot be decoded. A backbone that cannot be loaded or scored raises nothing: it is in
+        `Ranking.left_out`.
+    """
+    for name in scores:
+        SCORES.load(name)
+    opened = open_target(target)
+    encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download)
+    encoders += [b for b in backbones if isinstance(b, Encoder)]
+    costs = {}
+    for encoder in list(encoders):
+        cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
+        limits = {"bytes": max_bytes, "flops": max_flops}
+        over = [key for key, limit in limits.items() if limit is not None and cost[key] > limit]
+        if over:
+            reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
+            left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
+            encoders.remove(encoder)
+        costs[encoder.name] = cost
+    rows, deciding = [], scores[0]
+    with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
+        outputs = _run(opened, encoders, _wants_probabilities(scores), Path(folder))
+        for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
+            # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
+            facts = {
+                "sparsity": budget.sparsity(encoder),
+                "nonzero_weights": budget.nonzero_weights(encoder),
+            } | encoder.facts
+            try:
+                table = score(
+                    features, opened.labels, list(scores), probabilities=probabilities, facts=facts, seed=seed
+                )
+            except TeponesError as error:
+                left_out.append(left_out_row(encoder.name, error))
+                continue
+            deciding = _columns(table)[0]
+            about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
+            rows.append(_row(encoder, table) | about | costs[encoder.name])
+        del outputs  # Windows removes no file that is still mapped
+    left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
+    return Ranking(_sorted(rows, deciding), left_out, deciding)
+
+
+def _wants_probabilities(scores: Iterable[str]) -> bool:
+    return any("probabilities" in SCORES.load(name).parameters for name in scores)
+
+
+def _run(
+    target: Target, encoders: Sequence[Encoder], with_probabilities: bool, folder: Path
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Features and, if wanted, source-class probabilities of every encoder, in files of `folder`."""
+    n = len(target.labels)
+    outputs = []
+    for index, encoder in enumerate(encoders):
+        shapes = [encoder.n_features] + [encoder.n_classes] * with_probabilities
+        arrays = [
+            np.memmap(folder / f"{index}-{part}", np.float32, "w+", shape=(n, size)) for part, size in enumerate(shapes)
+        ]
+        outputs.append((arrays[0], arrays[1] if with_probabilities else None))
+    if not encoders:
+        return outputs
+    pictures = iter(target.pictures)
+    with progress_bar(n, f"{len(encoders)} backbones on {target.name}", "images") as bar:
+        for start in range(0, n, BATCH):
+            batch = list(islice(pictures, BATCH))
+            stop = start + len(batch)
+            prepared = {}  # backbones that take the same input share it
+            for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
+                if encoder.preparation not in prepared:
+                    prepared[encoder.preparation] = encoder.preparation(batch)
+                found = encoder(prepared[encoder.preparation])
+                features[start:stop] = found[0]
+                if probabilities is not None:
+                    probabilities[start:stop] = found[1]
+            bar.update(len(batch))
+    return outputs
+
+
+def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
+    first = table.iloc[0]
+    flags = {"N ≤ D": first["n_le_d"], "saturated": first["saturated"], "untrained": not encoder.trained}
+    return {
+        "backbone": encoder.name,
+        **dict(zip(_columns(table), table["value"], strict=True)),
+        "null": first["null"],
+        "flags": ", ".join(flag for flag, raised in flags.items() if raised),
+        "features": int(first["n_features"]),
+        "active": int(first["active_features"]),
+    }
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    """Columns of a ranking for the rows of a table of scores: one for each score, or for each part of it."""
+    return [f"{name}:{part}" if part else name for name, part in zip(table["score"], table["part"], strict=True)]
+
+
+def _sorted(rows: list[dict[str, object]], deciding: str) -> pd.DataFrame:
+    """Best first; among equals the order in which they were given."""
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    table = table.sort_values(deciding, ascending=False, kind="stable", ignore_index=True)
+    table.insert(0, "rank", table[deciding].rank(ascending=False, method="min").astype(int))
+    return table

@@ -1,0 +1,295 @@
+"""The zoo: pruned ladders in files, so that ranking can be tried without training.
+
+A ladder is a folder with one safetensors file for each rung, in the sparse encoding of `tepones.pruning.encoding`, and
+`manifest.json`, which says what the rungs are and holds the SHA-256 of each file. Weights of convolutions and
+linear layers are rounded to half precision; all other tensors are exact. What the manifest says of a rung
+(accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has fewer channels than its
+architecture says; sparsity always counts from the dense architecture.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import safetensors.numpy
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from tepones.backbones import BACKBONES
+from tepones.backbones.base import Backbone
+from tepones.backbones.encoder import LAYERS, Encoder
+from tepones.common import paths
+from tepones.common.errors import TeponesError, choose
+from tepones.common.files import write_atomically
+from tepones.companion.study.records import Store, versions
+from tepones.pruning.budget import budget, nonzero_weights
+from tepones.pruning.encoding import decode, encode
+from tepones.pruning.masks import prunable
+from tepones.pruning.resize import resize
+from tepones.ranking import checkpoints
+
+if TYPE_CHECKING:
+    from tepones.companion.study.profiles import Ladder, Profile
+
+MANIFEST = "manifest.json"
+
+#: What a manifest tells of how a ladder was made: fields of `tepones.companion.study.profiles.Ladder`.
+_CONFIG = {"criterion", "schedule", "scope", "objective", "pretraining", "weights", "fine_tuning"}
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rung(_Strict):
+    """What a manifest says of one rung.
+
+    Attributes
+    ----------
+    file, sha256 : str
+    sparsity : float
+        Fraction of the prunable weights of the dense architecture that are zero or gone.
+    source_accuracy : float or None
+        None if the source has no test images.
+    budget : dict
+        Fields of `tepones.pruning.budget.Budget`, of the rung as it is stored.
+    shrunk : dict
+        The same after `tepones.pruning.shrink.shrink`.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sparsity: Fraction
+    source_accuracy: Fraction | None
+    budget: dict[str, float]
+    shrunk: dict[str, float]
+
+
+class Manifest(_Strict):
+    """What a ladder is.
+
+    Attributes
+    ----------
+    architecture : str
+    task : dict
+        The source task: name and images of each class.
+    side : int
+        Pixels of the side of its images.
+    method : str
+        Criterion and schedule.
+    config : dict
+        Training before and after pruning, criterion, schedule, scope.
+    seed : int
+        Of the pre-training.
+    values : str
+        Type of the stored weights of convolutions and linear layers.
+    versions : dict
+        Of the libraries that made it.
+    rungs : tuple of Rung
+        From dense to sparsest.
+    """
+
+    format: Literal[2]
+    architecture: str
+    task: dict[str, Any]
+    side: Annotated[int, Field(ge=1)]
+    method: str
+    config: dict[str, Any]
+    seed: int
+    values: Literal["float16"]
+    versions: dict[str, str]
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1)]
+
+
+def folder() -> Path:
+    """Where the committed ladders are."""
+    return paths.data() / "zoo"
+
+
+def names() -> list[str]:
+    """Committed ladders."""
+    return sorted(path.parent.name for path in folder().glob(f"*/{MANIFEST}"))
+
+
+def manifest(ladder: Path) -> Manifest:
+    """Read the manifest of a ladder's folder.
+
+    Raises
+    ------
+    TeponesError
+        If it is missing, damaged, or a field is missing or wrong; one line that names the file and the field.
+    """
+    path = ladder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise TeponesError(f"{path}: missing; expected the manifest of a ladder") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise TeponesError(f"{path}: {field}: {first['msg']}; expected the manifest of a ladder") from None
+
+
+def load(ladder: Path, file: str) -> Encoder:
+    """Load a rung.
+
+    Parameters
+    ----------
+    ladder : Path
+        Folder of the ladder.
+    file : str
+        Name of the rung's file.
+
+    Raises
+    ------
+    TeponesError
+        If the file is missing or its checksum, tensors or sparsity are not those of the manifest.
+    UsageError
+        If the manifest has no such rung.
+    """
+    about = manifest(ladder)
+    rungs = {rung.file: rung for rung in about.rungs}
+    choose(f"rung of {ladder.name}", file, rungs)
+    path, rung = ladder / file, rungs[file]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
+    if hashlib.sha256(content).hexdigest() != rung.sha256:
+        raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
+    try:
+        arrays = decode(safetensors.numpy.load(content))
+    except (ValueError, safetensors.SafetensorError) as error:
+        raise TeponesError(f"{path}: no rung ({checkpoints.one_line(error)})") from None
+    model = checkpoints.build(about.architecture, 1)
+    if not isinstance(model, Backbone):
+        raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
+    n_dense = _n_weights(model)
+    state = {name: torch.as_tensor(array) for name, array in arrays.items()}
+    try:
+        resize(model, state)
+    except TeponesError as error:
+        raise TeponesError(f"{path}: no {about.architecture}: {error}") from None
+    model.load_state_dict(state)
+    encoder = Encoder(
+        f"{ladder.name}/{path.stem}",
+        about.architecture,
+        model,
+        checkpoints.preparation(about.architecture, about.side),
+        {"sparsity": rung.sparsity}
+        | ({} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy}),
+    )
+    found = 1 - nonzero_weights(encoder) / n_dense
+    if abs(found - rung.sparsity) > 1e-6:
+        raise TeponesError(f"{path}: its sparsity is {found:.6f}; {MANIFEST} says {rung.sparsity:.6f}")
+    return encoder
+
+
+def export(ladder: "Ladder", records: Store, destination: Path) -> Path:
+    """Write a ladder of a computed study.
+
+    Parameters
+    ----------
+    ladder : Ladder
+    records : Store
+        With its rungs, computed.
+    destination : Path
+        The ladder's folder is made in it; the manifest is written last.
+
+    Returns
+    -------
+    Path
+        The ladder's folder.
+
+    Raises
+    ------
+    TeponesError
+        If a record is missing, or the backbone cannot be shrunk.
+    """
+    # Here, not above: reading the zoo needs no study, and importing it takes seconds.
+    from tepones.backbones.features import accuracy
+    from tepones.companion.study import plan
+    from tepones.companion.study.cells import load_rung
+    from tepones.pruning.shrink import shrink
+
+    target = destination / ladder.name.replace(" ", "-")
+    images = records.require(plan.images(ladder.source, ladder.pixels)).tensors()
+    test_images, test_labels = images["test_images"], images["test_labels"]
+    preparation = checkpoints.preparation(ladder.backbone, ladder.pixels)
+    rungs: list[dict[str, Any]] = []
+    for level, cell in enumerate(plan.rungs(ladder)):
+        model, _ = load_rung(records, cell)
+        if level == 0:
+            n_dense = _n_weights(model)
+        _round(model)
+        encoder = Encoder("", ladder.backbone, model, preparation)
+        content = safetensors.numpy.save(encode(_arrays(model)))
+        file = f"rung-{level:02d}.safetensors"
+        write_atomically(target / file, content)
+        rungs.append(
+            {
+                "file": file,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "sparsity": 1 - nonzero_weights(encoder) / n_dense,
+                "source_accuracy": accuracy(model, test_images, test_labels) if len(test_labels) else None,
+                "budget": asdict(budget(encoder)),
+                "shrunk": asdict(budget(Encoder("", ladder.backbone, shrink(model), preparation))),
+            }
+        )
+    about = {
+        "format": 2,
+        "architecture": ladder.backbone,
+        "task": ladder.source.model_dump(),
+        "side": ladder.pixels,
+        "method": ladder.method,
+        "config": ladder.model_dump(include=_CONFIG),
+        "seed": ladder.seed,
+        "values": "float16",
+        "versions": versions(),
+        "rungs": rungs,
+    }
+    write_atomically(target / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
+    return target
+
+
+def export_profile(profile: "Profile", destination: Path | None = None) -> list[Path]:
+    """Write the first ladder of each method of a computed profile, into `data/zoo` by default.
+
+    Variants of a method, which have a label, are left out: the repository has room for 15 MB.
+    """
+    from tepones.companion.study import plan
+
+    first: dict[str, Ladder] = {}
+    for ladder in (ladder for ladder in profile.ladders if not ladder.label):
+        first.setdefault(ladder.method, ladder)
+    records = plan.store(profile)
+    return [export(ladder, records, destination or folder()) for ladder in first.values()]
+
+
+def _n_weights(backbone: Backbone) -> int:
+    return sum(weight.numel() for weight in prunable(backbone).values())
+
+
+def _prunable(model: nn.Module) -> list[torch.Tensor]:
+    return [layer.weight for layer in model.modules() if isinstance(layer, LAYERS)]
+
+
+@torch.no_grad()
+def _round(model: nn.Module) -> None:
+    """Round the weights to what half precision can hold."""
+    for weight in _prunable(model):
+        weight.copy_(weight.half().float())
+
+
+def _arrays(model: nn.Module) -> dict[str, Any]:
+    halves = {id(weight) for weight in _prunable(model)}
+    named = dict(model.named_parameters())
+    return {
+        name: (tensor.half() if id(named.get(name)) in halves else tensor).contiguous().numpy()
+        for name, tensor in model.state_dict().items()
+    }

@@ -1,0 +1,72 @@
+"""The ablations' figure and table: what a changed choice does to agreement, on the same rungs only."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tepones.companion.chapters import photographs_ablations as ablated
+
+LADDERS, TARGETS, RUNGS = ("a 0", "a 1", "b 0"), ("near", "far", "other"), range(8)
+KEYS = ["ladder", "rung", "target"]
+
+
+@pytest.fixture
+def tables():
+    """Three ladders on three targets: `gaussian` ranks much as accuracy does, `binary` the other way round."""
+    rng = np.random.default_rng(0)
+    grid = pd.MultiIndex.from_product([LADDERS, RUNGS, TARGETS], names=KEYS).to_frame(index=False)
+    accuracy = rng.permuted(np.tile(np.linspace(0.2, 0.9, len(grid)), 1))
+    scores = pd.concat(
+        [grid.assign(score="gaussian", value=accuracy), grid.assign(score="binary", value=-accuracy)],
+        ignore_index=True,
+    )
+    other = scores[scores["score"] == "binary"].assign(score="h_score")
+    layers = [
+        grid.assign(choice="layer", level="block 4", value=accuracy),
+        grid.assign(choice="layer", level="block 1", value=rng.normal(size=len(grid))),
+        grid.assign(choice="layer", level="block 3", value=3 * accuracy),
+    ]
+    few = grid.assign(choice="samples per class", level="2", value=-accuracy)
+    samples = [grid.assign(choice="samples per class", level="all", value=accuracy), few[few["target"] == "near"]]
+    ablations = pd.concat([*layers, *samples], ignore_index=True)
+    measured = accuracy + rng.normal(0, 0.05, len(grid))
+    frame = grid.assign(score="gaussian", value=accuracy, accuracy=measured, source_accuracy=0.5, seed=0)
+    frame = frame.assign(sparsity=frame["rung"] / 10, method=frame["ladder"].str[:1], nonzero_weights=100)
+    return {"scores": pd.concat([scores, other]), "ablations": ablations, "frame": frame}
+
+
+def test_estimators_are_one_more_choice_and_rivals_are_not(tables):
+    table = ablated.choices(tables)
+    assert list(table["choice"].unique()) == ["estimator", "layer", "samples per class"]
+    assert set(table.loc[table["choice"] == "estimator", "level"]) == {"gaussian", "binary"}
+    only = ablated.choices({**tables, "ablations": tables["ablations"].query("ladder == 'a 0'")})
+    assert set(only["ladder"]) == {"a 0"}
+
+
+def test_a_level_is_compared_with_the_score_on_the_same_rungs(tables):
+    levels = ablated.by_level(ablated.choices(tables), tables["frame"]).set_index(["choice", "level"])
+    own = levels.loc[("layer", "block 4")]
+    assert own["weighted_tau"] > 0.6 and own["difference"] == 0 and np.isnan(own["difference_low"])
+    same = levels.loc[("layer", "block 3")]
+    assert same["weighted_tau"] == own["weighted_tau"] and same["difference"] == 0
+    worse = levels.loc[("layer", "block 1")]
+    assert worse["difference"] == pytest.approx(worse["weighted_tau"] - own["weighted_tau"])
+    assert worse["difference_low"] < worse["difference"] < worse["difference_high"] < 0
+    opposite = levels.loc[("estimator", "binary")]
+    assert opposite["weighted_tau"] < -0.6 and opposite["difference_high"] < -1
+    assert levels.loc[("samples per class", "2"), "targets"] == 1
+    assert list(levels.loc["samples per class"].index) == ["2", "all"]
+
+
+def test_the_table_gives_no_difference_to_the_score_itself(tables):
+    shown = ablated.shown(ablated.by_level(ablated.choices(tables), tables["frame"])).set_index(["choice", "level"])
+    assert shown.loc[("layer", "block 4"), "difference"] == "–"
+    assert shown.loc[("layer", "block 1"), "difference"].startswith("−")
+    assert "[" in shown.loc[("layer", "block 3"), "weighted τ"]
+
+
+def test_every_choice_has_its_panel_with_one_ring(tables):
+    chart = ablated.ablation(ablated.by_level(ablated.choices(tables), tables["frame"])).to_dict()
+    assert [panel["layer"][0]["title"] for panel in chart["concat"]] == ["estimator", "layer", "samples per class"]
+    rows = [row for data in chart["datasets"].values() for row in data]
+    assert sum(row["default"] for row in rows) == 3

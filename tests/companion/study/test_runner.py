@@ -1,0 +1,90 @@
+"""Running cells: order, failures, interrupts and kills. Cells here are small and leave a trace on disk."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_cells
+from small_cells import Suicide, chain
+
+from tepones.common.errors import TeponesError
+from tepones.companion.study.records import Store
+from tepones.companion.study.runner import run
+
+
+def test_cells_run_in_order_in_other_processes_and_once(tmp_path):
+    store, jobs = Store(tmp_path / "records"), chain(tmp_path / "trace", 4)
+    assert run(store, jobs, "steps", workers=2) == 4
+    assert store.get(jobs[-1][0]).values["sum"] == 6
+    assert store.get(jobs[-1][0]).values["process"] != os.getpid()
+    assert run(store, jobs, "steps", workers=2) == 0
+    assert (tmp_path / "trace").read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_a_failing_cell_is_named_and_what_was_done_is_kept(tmp_path):
+    store, jobs = Store(tmp_path / "records"), chain(tmp_path / "trace", 4, fails_at=2)
+    with pytest.raises(TeponesError, match="step failed: RuntimeError: the disk is made of cheese") as caught:
+        run(store, jobs, "steps", workers=2)
+    assert "\n" not in str(caught.value)
+    assert [store.get(job[0]) is not None for job in jobs] == [True, True, False, False]
+
+
+def test_a_worker_that_dies_is_told(tmp_path):
+    with pytest.raises(TeponesError, match="a worker process died"):
+        run(Store(tmp_path), [[Suicide()]], "steps", workers=1)
+
+
+def test_jobs_that_nothing_can_feed_are_told(tmp_path):
+    with pytest.raises(TeponesError, match="need records that no job makes"):
+        run(Store(tmp_path), chain(tmp_path / "trace", 3)[2:], "steps")
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from small_cells import chain
+from tepones.companion.study.records import Store
+from tepones.companion.study.runner import run
+if __name__ == "__main__":
+    run(Store(Path({folder!r}) / "records"), chain({trace!r}, 12, seconds=0.3), "steps", workers=2)
+"""
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_in_the_middle_loses_only_the_cell_under_way(tmp_path, sent):
+    script = tmp_path / "program.py"
+    trace = tmp_path / "trace"
+    tests = str(Path(small_cells.__file__).parent)
+    script.write_text(PROGRAM.format(tests=tests, folder=str(tmp_path), trace=str(trace)))
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    store = Store(tmp_path / "records")
+    jobs = chain(trace, 12, seconds=0.3)
+    deadline = time.monotonic() + 60
+    while not (trace.exists() and len(trace.read_text().split()) >= 3):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(sent)
+    assert process.wait(timeout=20) != 0
+    time.sleep(1.0)
+    done = trace.read_text().split()
+    kept = [job[0] for job in jobs if store.get(job[0]) is not None]
+    # The last cell may have left its trace and not yet its record.
+    assert len(done) < 12 and len(done) - 1 <= len(kept) <= len(done)
+    workers = {store.get(cell).values["process"] for cell in kept}
+    assert not any(alive(pid) for pid in workers)
+    run(store, jobs, "steps", workers=2)
+    again = trace.read_text().split()
+    assert store.get(jobs[-1][0]).values["sum"] == sum(range(12))
+    assert len(again) - 12 <= 1

@@ -1,0 +1,74 @@
+"""From records to the site, on the tiny profile; and the committed chapters against today's text and records."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tepones.common import paths
+from tepones.companion import notebooks
+from tepones.companion.book import CHAPTERS
+
+
+def book(root):
+    environment = {**os.environ, "TEPONES_ROOT": str(root)}
+    command = [sys.executable, "-m", "tepones", "book", "--profile", "tiny"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def built(tiny_checkout, tmp_path_factory):
+    """A checkout whose live book was built from the records of the tiny profile, and what the command said."""
+    root = tmp_path_factory.mktemp("book") / "checkout"
+    shutil.copytree(tiny_checkout, root, symlinks=True)
+    run = book(root)
+    assert run.returncode == 0, run.stderr
+    return root, run
+
+
+def test_the_site_exists_and_its_chapters_are_live(built):
+    root, run = built
+    site = root / "book" / "_build" / "html"
+    assert run.stdout.strip().endswith(str(site / "index.html")) and (site / "index.html").is_file()
+    for name in notebooks.names():
+        assert (site / "chapters" / f"{name}.html").is_file()
+    assert ">live<" in (site / "chapters" / "sweet-phase.html").read_text()
+
+
+def test_the_committed_chapters_are_left_alone(built):
+    root, _ = built
+    for path in (paths.book() / "chapters").glob("*.ipynb"):
+        assert (root / "book" / "chapters" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_second_call_does_nothing_and_a_changed_page_is_built(built):
+    root, _ = built
+    index = root / "book" / "_build" / "html" / "index.html"
+    before = index.stat().st_mtime_ns
+    run = book(root)
+    assert run.returncode == 0 and "building the site" not in run.stderr
+    assert index.stat().st_mtime_ns == before
+    page = root / "book" / "index.md"
+    page.write_text(page.read_text() + "\nOne sentence more.\n")
+    run = book(root)
+    assert run.returncode == 0 and "building the site" in run.stderr
+    assert "One sentence more." in index.read_text()
+
+
+#: Chapters that train a network as they run: the same bytes on one kind of processor only.
+TRAINS = {"rank-your-own"}
+
+
+@pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))
+def test_a_committed_chapter_is_what_its_text_gives_today(name, tmp_path):
+    """The same bytes on every machine: chapters render published records and compute nothing that could differ."""
+    executed = notebooks.execute(name, {}, tmp_path / f"{name}.ipynb")
+    assert executed.read_bytes() == (paths.book() / CHAPTERS / f"{name}.ipynb").read_bytes()
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    listed = (paths.root() / "_toc.yml").read_text()
+    for name in notebooks.names():
+        assert f"file: chapters/{name}\n" in listed

@@ -1,0 +1,109 @@
+"""The built site: complete, numbered, and without a request that leaves it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tepones.common import paths
+from tepones.common.errors import TeponesError
+from tepones.companion import render
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SCRIPT = re.compile(r"<script\b[^>]*\bsrc=\"([^\"]+)\"")
+ASSET = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*\b(?:src|href)=\"([^\"]+)\"")
+
+
+@pytest.fixture
+def chapter(pages):
+    return next((p, html) for p, html in pages.items() if p.name == "small.html")
+
+
+@pytest.mark.parametrize("name", ["_config.yml", "_toc.yml"])
+def test_the_book_uses_the_files_at_top_level(name):
+    link = ROOT / "book" / name
+    hint = "book/_config.yml and book/_toc.yml must be symbolic links; see `git config core.symlinks true`"
+    assert link.is_symlink(), hint
+    assert link.resolve() == ROOT / name
+
+
+def test_no_page_asks_another_host(pages):
+    assert len(pages) >= 3
+    for page, html in pages.items():
+        outside = [a for a in ASSET.findall(html) if re.match(r"(?:[a-z]+:)?//", a)]
+        assert not outside, page
+
+
+def test_every_asset_is_there(pages):
+    for page, html in pages.items():
+        for asset in ASSET.findall(html):
+            if not asset.startswith(("#", "data:")):
+                target = page.parent / asset.split("?")[0].split("#")[0]
+                assert target.exists(), f"{page.name}: {asset}"
+
+
+def test_vendored_scripts_are_where_they_are_needed(pages, chapter):
+    page, html = chapter
+    vega = html.index("vendor/vega.js")
+    assert html.index("var VEGA_DEBUG") < vega
+    assert "vendor/mathjax/tex-mml-chtml.js" in html
+    assert (page.parent.parent / "vendor/mathjax/output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff").is_file()
+    index = next(text for p, text in pages.items() if p.name == "index.html")
+    assert "vendor/vega.js" not in index
+
+
+def test_vega_is_private(chapter):
+    text = (chapter[0].parent.parent / "vendor/vega.js").read_text(encoding="utf-8")
+    assert text.startswith("(function () {")
+    assert text.rstrip().endswith("})();")
+    assert "window.vegaEmbed" in text
+
+
+def test_no_script_twice_and_no_thebe(pages):
+    for html in pages.values():
+        scripts = [s.split("?")[0] for s in SCRIPT.findall(html)]
+        assert len(scripts) == len(set(scripts))
+        assert "sphinx-thebe" not in " ".join(scripts)
+        assert "THEBE_JS_URL" not in html
+
+
+def test_the_base_themes_own_header_is_empty(pages):
+    for page, html in pages.items():
+        header = re.search(r"<header\b[^>]*bd-header.*?</header>", html, re.DOTALL)[0]
+        assert "search" not in header, page
+        assert not re.sub(r"<[^>]+>|\s", "", header), page
+
+
+def test_every_chart_has_alt_text_and_is_drawn_once(chapter):
+    divs = re.findall(r'<div id="(altair-[^"]+)"', chapter[1])
+    assert divs == ["altair-small-0"]
+    assert chapter[1].count('"description": "Accuracy rises with sparsity on the digits."') == 1
+
+
+def test_figures_tables_and_numbers_are_placed(chapter):
+    text = re.sub(r"<[^>]+>", "", chapter[1])
+    assert re.search(r"The best is\s+0\.93; see Fig\. 1\.1 and Table 1\.1", text)
+    assert "Accuracy against sparsity." in text
+    assert "The first rungs." in text
+    assert "50.0%" in text
+
+
+def test_chapters_open_in_binder_and_colab(chapter):
+    assert "/main?urlpath=lab/tree/book/chapters/small.ipynb" in chapter[1]
+    assert "/blob/main/book/chapters/small.ipynb" in chapter[1]
+
+
+def test_a_broken_book_is_told_with_its_warnings(small, executed, tmp_path):
+    source = tmp_path / "book"
+    shutil.copytree(small / "book", source)
+    (source / "index.md").write_text("# Title\n\n{cite:p}`nobody1900` {numref}`nowhere`\n", encoding="utf-8")
+    with pytest.raises(TeponesError) as error:
+        render.build_site(source, tmp_path)
+    message = str(error.value)
+    assert message.startswith("the site does not build: ")
+    assert "nobody1900" in message
+    assert "nowhere" in message
+    assert "\n" not in message
+    assert "nobody1900" in (paths.build() / "logs" / "site.log").read_text(encoding="utf-8")

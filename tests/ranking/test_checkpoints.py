@@ -1,0 +1,223 @@
+"""Checkpoints: read without executing anything, recognised by what they hold, refused in one line."""
+
+import io
+import pickle
+import urllib.error
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save_file
+
+from tepones.backbones import BACKBONES
+from tepones.backbones.encoder import Encoder
+from tepones.backbones.features import extract
+from tepones.common._torchvision import torchvision
+from tepones.common.errors import TeponesError, UsageError
+from tepones.ranking import checkpoints
+
+
+@pytest.fixture(scope="module")
+def small():
+    return checkpoints.build("small-resnet", 7)
+
+
+@pytest.fixture(scope="module")
+def squeezenet():
+    return checkpoints.build("squeezenet1_1", 5)
+
+
+def _refused(path, *parts, architecture=None, error=TeponesError):
+    with pytest.raises(error) as raised:
+        checkpoints.load(path, architecture)
+    message = str(raised.value)
+    assert "\n" not in message
+    for part in (path.name, *parts):
+        assert part in message
+    return message
+
+
+def test_our_own_file_comes_back_with_the_same_features(tmp_path, small, images):
+    checkpoints.write(tmp_path / "mine.safetensors", small, "small-resnet")
+    encoder = checkpoints.load(tmp_path / "mine.safetensors")
+    assert (encoder.name, encoder.architecture, encoder.n_features, encoder.n_classes) == (
+        "mine",
+        "small-resnet",
+        128,
+        7,
+    )
+    features, probabilities = encoder(encoder.preparation(list(images[0])))
+    np.testing.assert_allclose(features.numpy(), extract(small, images[0]), atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["small", "squeezenet"])
+@pytest.mark.parametrize("half", [False, True])
+def test_recognised_by_its_tensors_whatever_its_name(tmp_path, request, name, half):
+    model = request.getfixturevalue(name)
+    state = {
+        key: tensor.half() if half and tensor.is_floating_point() else tensor
+        for key, tensor in model.state_dict().items()
+    }
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "x.safetensors")
+    encoder = checkpoints.load(tmp_path / "x.safetensors")
+    assert encoder.architecture == {"small": "small-resnet", "squeezenet": "squeezenet1_1"}[name]
+    for key, tensor in encoder.model.state_dict().items():
+        assert torch.equal(tensor, state[key].to(tensor.dtype))
+
+
+@pytest.mark.parametrize("name", [*BACKBONES, "torchvision:resnet18"])
+def test_every_backbone_of_the_study_comes_back(tmp_path, images, name):
+    checkpoints.write(tmp_path / "x.safetensors", checkpoints.build(name, 3), name)
+    encoder = checkpoints.load(tmp_path / "x.safetensors")
+    assert encoder.architecture == name
+    features, probabilities = encoder(encoder.preparation(list(images[0][:2])))
+    with torch.inference_mode():
+        torch.testing.assert_close(features, encoder.model.encoder(encoder.preparation(list(images[0][:2]))))
+    assert probabilities.shape == (2, 3)
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+def test_a_torch_file_of_tensors_is_read(tmp_path, small, key):
+    state = small.state_dict()
+    torch.save({key: state, "epoch": 3} if key else state, tmp_path / "x.pt")
+    assert checkpoints.load(tmp_path / "x.pt").architecture == "small-resnet"
+
+
+@pytest.mark.parametrize("protocol", ["zip", "legacy", "plain"])
+def test_a_pickle_is_refused_and_nothing_of_it_is_executed(tmp_path, protocol):
+    witness = tmp_path / "executed"
+
+    class Evil:
+        def __reduce__(self):
+            return open, (str(witness), "w")
+
+    path = tmp_path / "evil.pt"
+    if protocol == "plain":
+        path.write_bytes(pickle.dumps(Evil()))
+    else:
+        torch.save({"weights": Evil()}, path, _use_new_zipfile_serialization=protocol == "zip")
+    _refused(path, "pickle", "never executed")
+    assert not witness.exists()
+
+
+def test_a_whole_pickled_model_is_refused(tmp_path, small):
+    torch.save(small, tmp_path / "model.pth")
+    _refused(tmp_path / "model.pth", "pickle", "state dictionary")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {"epoch": 3}])
+def test_a_torch_file_that_is_no_state_dictionary_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "x.pt")
+    _refused(tmp_path / "x.pt", "expected a state dictionary")
+
+
+@settings(max_examples=25, deadline=None)
+@given(fraction=st.floats(0, 1, exclude_max=True), suffix=st.sampled_from([".safetensors", ".pt"]))
+def test_a_truncated_file_is_refused(tmp_path_factory, fraction, suffix):
+    folder = tmp_path_factory.mktemp("truncated")
+    buffer = io.BytesIO()
+    state = {"weight": torch.arange(2000.0)}
+    if suffix == ".pt":
+        torch.save(state, buffer)
+    else:
+        save_file(state, folder / "whole")
+        buffer.write((folder / "whole").read_bytes())
+    whole = buffer.getvalue()
+    path = folder / f"cut{suffix}"
+    path.write_bytes(whole[: int(fraction * len(whole))])
+    _refused(path, "complete")
+
+
+def test_another_architecture_is_refused_with_the_first_tensor_that_differs(tmp_path, small, squeezenet):
+    path = tmp_path / "x.safetensors"
+    checkpoints.write(path, small, "small-resnet")
+    _refused(path, "no squeezenet1_1", "classifier.1.weight is missing", architecture="squeezenet1_1")
+    checkpoints.write(path, squeezenet, "squeezenet1_1")
+    _refused(
+        path, "no squeezenet1_0", "features.0.weight", "(64, 3, 3, 3)", "(96, 3, 7, 7)", architecture="squeezenet1_0"
+    )
+    save_file({"weight": torch.zeros(3)}, path)
+    _refused(path, "no architecture known here", "small-resnet")
+    save_file({**small.state_dict(), "more": torch.zeros(3)}, path)
+    _refused(path, "more is not expected", architecture="small-resnet")
+
+
+def test_wrong_use_names_what_was_expected(tmp_path, small):
+    _refused(tmp_path / "none.pt", "no such file", error=UsageError)
+    (tmp_path / "weights.pkl").write_bytes(b"")
+    _refused(tmp_path / "weights.pkl", ".safetensors", error=UsageError)
+    checkpoints.write(tmp_path / "x.safetensors", small, "small-resnet")
+    with pytest.raises(UsageError, match=r"unknown architecture 'resnet1000'.*small-resnet"):
+        checkpoints.load(tmp_path / "x.safetensors", "resnet1000")
+
+
+def test_the_feature_is_the_input_of_the_last_layer():
+    model = checkpoints.build("resnet18", 4)
+    encoder = Encoder("", "resnet18", model, checkpoints.preparation("resnet18"))
+    picture = torch.rand(2, 3, 64, 64)
+    features, probabilities = encoder(picture)
+    with torch.inference_mode():
+        torch.testing.assert_close(probabilities, model(picture).softmax(1))
+        model.fc = torch.nn.Identity()
+        torch.testing.assert_close(features, model(picture))
+
+
+def test_where_the_last_layer_is_a_convolution_the_feature_is_averaged(squeezenet):
+    encoder = Encoder("", "squeezenet1_1", squeezenet, checkpoints.preparation("squeezenet1_1"))
+    picture = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = squeezenet.features(picture).mean((2, 3))
+    torch.testing.assert_close(encoder(picture)[0], expected)
+    assert encoder.n_features == 512
+
+
+@pytest.mark.parametrize("name", checkpoints.torchvision_names())
+def test_the_last_layer_of_every_torchvision_classifier_gives_the_classes(name):
+    head, shapes = checkpoints._skeleton(name)
+    # Auxiliary classifiers of old networks aside, no other layer does.
+    wide = {key for key, shape in shapes.items() if shape[:1] == (checkpoints._CLASSES,) and "aux" not in key.lower()}
+    assert wide - {head.replace("weight", "bias")} == {head}
+
+
+@settings(max_examples=30, deadline=None)
+@given(height=st.integers(8, 300), width=st.integers(8, 300), name=st.sampled_from(["resnet18", "swin_t", "vit_b_16"]))
+@example(height=49, width=147, name="resnet18")
+def test_pictures_are_prepared_as_torchvision_does(height, width, name):
+    rng = np.random.default_rng(height * 1000 + width)
+    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+    ours = checkpoints.preparation(name)([picture])[0]
+    theirs = torchvision.models.get_model_weights(name).DEFAULT.transforms()(Image.fromarray(picture))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_a_torchvision_name_takes_cached_weights_and_says_if_there_are_none(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second = (checkpoints.from_torchvision("squeezenet1_1") for _ in range(2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not first.trained and first.n_classes == 1000
+    weights = [encoder.model.features[0].weight for encoder in (first, second)]
+    assert torch.equal(*weights)
+    published = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT.url.rpartition("/")[2]
+    (tmp_path / "checkpoints").mkdir()
+    state = {name: tensor + 1 for name, tensor in first.model.state_dict().items()}
+    torch.save(state, tmp_path / "checkpoints" / published)
+    cached = checkpoints.from_torchvision("squeezenet1_1")
+    assert cached.trained and cached.name == "squeezenet1_1"
+    assert torch.equal(cached.model.features[0].weight, weights[0] + 1)
+
+
+def test_nothing_is_downloaded_unless_asked_and_a_failure_is_one_line(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    assert not checkpoints.from_torchvision("squeezenet1_1").trained
+    with pytest.raises(TeponesError, match=r"squeezenet1_1.*cannot be fetched.*no network"):
+        checkpoints.from_torchvision("squeezenet1_1", download=True)

@@ -1,0 +1,349 @@
+"""Ranking people's own backbones on their own pictures, and scoring their own features, from Python and the shell."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import tepones
+from tepones import cli, ranking
+from tepones.backbones.encoder import Encoder, Preparation
+from tepones.backbones.features import extract
+from tepones.backbones.training import Training, train
+from tepones.common.errors import UsageError
+from tepones.pruning import masks
+from tepones.ranking import checkpoints, zoo
+from tepones.tasks import folder as folders
+
+
+def _pictures(n, seed):
+    """Pictures of 4 classes that a network can learn: the class is the brightest quarter."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    pictures = rng.integers(0, 90, (n, 32, 32, 3))
+    for picture, label in zip(pictures, labels, strict=True):
+        top, left = 16 * (label // 2), 16 * (label % 2)
+        picture[top : top + 16, left : left + 16] += 60
+    return pictures.astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def models():
+    """A trained backbone, the same with 99.5 % of its weights gone, and an untrained one."""
+    trained = checkpoints.build("small-resnet", 4)
+    train(trained, *_pictures(256, 0), Training(2, 0.1, batch_size=32), 0)
+    pruned = checkpoints.build("small-resnet", 4)
+    pruned.load_state_dict(trained.state_dict())
+    saliency = {name: weight.detach().abs() for name, weight in masks.prunable(pruned).items()}
+    masks.apply(pruned, masks.select(saliency, 0.995, masks.dense(pruned)))
+    return {"trained": trained, "pruned": pruned, "untrained": checkpoints.build("small-resnet", 4)}
+
+
+@pytest.fixture
+def mine(models, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, model in models.items():
+        checkpoints.write(folder / f"{name}.safetensors", model, "small-resnet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    pictures, labels = _pictures(200, 1)
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        path = folder / f"class-{label}" / f"{index:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return folder
+
+
+@pytest.fixture
+def tepones_command(monkeypatch, capsys):
+    """Run the command line in this process: exit status, standard output, what standard error says besides progress."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tepones", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as exit:
+            status = exit.code or 0
+        out, err = capsys.readouterr()
+        told = [line for line in err.splitlines() if line and "images, " not in line]
+        return status, out, told
+
+    return run
+
+
+def test_the_command_line_lists_the_commands_without_torch():
+    code = "import sys; from tepones import cli; assert 'torch' not in sys.modules; print(*cli.commands.commands)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"score", "rank", "bench"} <= set(done.stdout.split())
+
+
+# Python
+
+
+def test_the_table_has_what_tepones_score_says_of_the_same_features(models, mine, photos):
+    names = ["gaussian", "leep", "knn", "sparsity"]
+    ranked = ranking.rank(photos, [mine], names)
+    assert ranked.left_out.empty
+    assert ranked.table["rank"].tolist() == [1, 2, 3]
+    assert ranked.table["gaussian"].is_monotonic_decreasing
+    opened = folders.open_folder(photos)
+    pictures = np.stack(list(opened.pictures()))
+    for name, row in ranked.table.set_index("backbone").iterrows():
+        features = extract(models[name], pictures)
+        with torch.inference_mode():
+            probabilities = models[name].classifier(torch.as_tensor(features)).softmax(1)
+        facts = {"sparsity": row["sparsity"]}
+        alone = tepones.score(features, opened.labels, names, probabilities=probabilities, facts=facts)
+        np.testing.assert_allclose([row[score] for score in names], alone["value"], rtol=1e-4)
+        assert row["null"] == pytest.approx(alone["null"][0], rel=1e-4)
+        assert row["active"] == alone["active_features"][0]
+
+
+def test_the_trained_backbone_wins(mine, photos):
+    table = ranking.rank(photos, [mine]).table.set_index("backbone")
+    assert table.loc["trained", "rank"] == 1
+    assert table.loc["pruned", "sparsity"] == pytest.approx(0.995, abs=1e-5)
+    assert table.loc["pruned", "bytes"] < 0.1 * table.loc["trained", "bytes"]
+
+
+def test_each_picture_is_decoded_once_for_all_backbones(mine, photos, monkeypatch):
+    decoded = []
+    decode = folders.decode
+    monkeypatch.setattr(folders, "decode", lambda file: decoded.append(file) or decode(file))
+    ranking.rank(photos, [mine])
+    assert decoded == list(folders.open_folder(photos).files)
+
+
+def test_backbones_of_other_input_sizes_are_ranked_in_one_go(models, photos):
+    encoders = [
+        Encoder("plain", "small-resnet", models["trained"], Preparation()),
+        Encoder("large", "small-resnet", models["trained"], Preparation(40, 36, resampling="bicubic")),
+    ]
+    assert set(ranking.rank(photos, encoders).table["backbone"]) == {"plain", "large"}
+
+
+def test_a_named_task_is_ranked_on_its_training_images(mine):
+    table = ranking.rank("digits", [mine / "trained.safetensors"]).table
+    assert table["backbone"].tolist() == ["trained"]
+
+
+def test_equal_scores_share_a_rank_and_files_of_one_name_stay_apart(mine, photos, tmp_path):
+    (tmp_path / "copy").mkdir()
+    copy = tmp_path / "copy" / "trained.safetensors"
+    copy.write_bytes((mine / "trained.safetensors").read_bytes())
+    table = ranking.rank(photos, [mine / "trained.safetensors", copy]).table
+    assert table["rank"].tolist() == [1, 1]
+    assert table["backbone"].tolist() == ["trained", str(copy)]
+
+
+def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
+    ranked = ranking.rank(photos, [mine / "trained.safetensors"], ["source_accuracy"])
+    assert ranked.table.empty
+    assert "source_accuracy" in ranked.left_out["reason"][0]
+
+
+def test_a_ladder_of_the_zoo_by_its_name(models, photos, tmp_path, monkeypatch):
+    ladder = tmp_path / "steps"
+    checkpoints.write(ladder / "rung-00.safetensors", models["trained"], "small-resnet")
+    content = (ladder / "rung-00.safetensors").read_bytes()
+    rung = {"file": "rung-00.safetensors", "sha256": zoo.hashlib.sha256(content).hexdigest()}
+    about = {"format": 2, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
+    about |= {"values": "float16", "versions": {}}
+    about["rungs"] = [rung | {"sparsity": 0, "source_accuracy": 0.75, "budget": {}, "shrunk": {}}]
+    (ladder / zoo.MANIFEST).write_text(json.dumps(about))
+    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+    for name in ("steps", "steps/rung-00", ladder, ladder / "rung-00.safetensors"):
+        table = ranking.rank(photos, [name], ["gaussian", "source_accuracy"]).table
+        assert table["backbone"].tolist() == ["steps/rung-00"]
+        assert table["source_accuracy"].tolist() == [0.75]
+
+
+# The shell
+
+
+def test_rank_prints_a_table_and_exits_0(tepones_command, mine, photos):
+    files = [mine / f"{name}.safetensors" for name in ("untrained", "trained", "pruned")]
+    status, out, told = tepones_command("rank", "--task", photos, "--backbones", *files)
+    assert (status, told) == (0, [])
+    lines = out.splitlines()
+    assert lines[0].split()[:4] == ["rank", "backbone", "gaussian", "h_score"]
+    assert len(lines) == 4 and lines[1].split()[1] == "trained"
+
+
+def test_rank_as_csv_and_json_say_the_same(tepones_command, mine, photos):
+    command = ("rank", "--task", photos, "--backbones", mine, "--scores", "logme, gaussian")
+    rows = list(csv.DictReader(io.StringIO(tepones_command(*command, "--format", "csv")[1])))
+    found = json.loads(tepones_command(*command, "--format", "json")[1])
+    assert found["left_out"] == []
+    assert [row["backbone"] for row in rows] == [row["backbone"] for row in found["ranking"]]
+    assert [float(row["logme"]) for row in rows] == [row["logme"] for row in found["ranking"]]
+    assert list(rows[0])[:4] == ["rank", "backbone", "logme", "gaussian"]
+
+
+def test_rank_writes_a_chart_that_loads_nothing(tepones_command, mine, photos, tmp_path):
+    status, _, _ = tepones_command("rank", "--task", photos, "--backbones", mine, "--chart", tmp_path / "c.html")
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert status == 0 and "trained" in page
+    assert "<script src=" not in page and "import(" not in page.partition("vegaEmbed(")[2]
+
+
+@pytest.mark.parametrize(("option", "unit"), [("--max-bytes", "bytes"), ("--max-flops", "flops")])
+def test_a_budget_leaves_out_what_is_above_it(tepones_command, mine, photos, option, unit):
+    costs = ranking.rank(photos, [mine]).table.set_index("backbone")[unit]
+    limit = costs["pruned"]
+    status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine, option, limit, "--format", "csv")
+    kept = [row["backbone"] for row in csv.DictReader(io.StringIO(out))]
+    assert status == 0
+    assert sorted(kept) == sorted(costs[costs <= limit].index)
+    assert len(told) == 3 - len(kept) and all(f"the limit is {limit:,}" in line for line in told)
+
+
+def test_nothing_within_the_budget_is_a_failure(tepones_command, mine, photos):
+    status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine, "--max-bytes", 1)
+    assert (status, out, len(told)) == (1, "", 3)
+
+
+def test_rank_goes_on_without_what_cannot_be_loaded(tepones_command, mine, photos, tmp_path):
+    whole = (mine / "trained.safetensors").read_bytes()
+    (mine / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    torch.save({"a": print}, mine / "pickle.pt")
+    (tmp_path / "empty").mkdir()
+    wrong = f"squeezenet1_1={mine / 'trained.safetensors'}"
+    status, out, told = tepones_command(
+        "rank", "--task", photos, "--backbones", mine, "nobody", tmp_path / "empty", wrong, "--format", "json"
+    )
+    found = json.loads(out)
+    assert status == 1
+    assert {row["backbone"] for row in found["ranking"]} == {"trained", "pruned", "untrained"}
+    assert len(found["left_out"]) == len(told) == 5
+    for name, reason in {
+        "cut.safetensors": "no complete safetensors file",
+        "pickle.pt": "never executed",
+        "nobody": "no file, folder, torchvision classifier or ladder",
+        "empty": "holds no checkpoint",
+        "squeezenet1_1=": "no squeezenet1_1",
+    }.items():
+        assert [line for line in told if name in line and reason in line]
+
+
+def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photos, models):
+    broken = checkpoints.build("small-resnet", 4)
+    broken.load_state_dict(models["trained"].state_dict())
+    broken.encoder[0].weight.data[0, 0, 0, 0] = torch.nan
+    checkpoints.write(mine / "broken.safetensors", broken, "small-resnet")
+    status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine)
+    assert status == 1 and len(out.splitlines()) == 4
+    assert len(told) == 1 and "broken" in told[0] and "nan" in told[0]
+
+
+def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path):
+    (tmp_path / "bad" / "empty").mkdir(parents=True)
+    (tmp_path / "bad" / "full").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "bad" / "full" / "x.png")
+    for arguments, part in {
+        ("--task", "nothing", "--backbones", mine): "nothing: no task and no folder; tasks are: aircraft",
+        ("--task", tmp_path / "bad", "--backbones", mine): "class 'empty' holds no picture",
+        ("--task", photos, "--backbones", mine, "--scores", "best"): "unknown score 'best'",
+        ("--task", photos, "--backbones", mine, "--scores", ","): "names no score",
+        ("--task", photos, "--backbones", mine, "--max-bytes", "0"): "--max-bytes",
+        ("--task", photos, "--backbones", mine, "--format", "xml"): "--format",
+        ("--task", photos): "--backbones",
+        ("--backbones", mine): "--task",
+    }.items():
+        status, out, told = tepones_command("rank", *arguments)
+        assert (status, out, len(told)) == (2, "", 1), arguments
+        assert part in told[0]
+
+
+def test_an_undecodable_picture_exits_1_and_names_it(tepones_command, mine, tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "p" / label).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "p" / label / "x.png")
+    (tmp_path / "p" / "b" / "y.png").write_bytes(b"no picture")
+    status, out, told = tepones_command("rank", "--task", tmp_path / "p", "--backbones", mine)
+    assert (status, out, len(told)) == (1, "", 1)
+    assert str(tmp_path / "p" / "b" / "y.png") in told[0] and "cannot be decoded" in told[0]
+
+
+# score
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    probabilities = rng.dirichlet(np.ones(5), 90).astype(np.float32)
+    return {"features": rng.normal(size=(90, 6)) + labels[:, None], "labels": labels, "probabilities": probabilities}
+
+
+def test_score_prints_what_the_function_returns(tepones_command, arrays, tmp_path):
+    np.savez(tmp_path / "f.npz", **arrays)
+    status, out, told = tepones_command("score", tmp_path / "f.npz", "--scores", "gaussian,leep", "--format", "csv")
+    assert (status, told) == (0, [])
+    found = pd.read_csv(io.StringIO(out))
+    expected = tepones.score(**arrays, scores=["gaussian", "leep"])
+    assert found["score"].tolist() == ["gaussian", "leep"]
+    np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog", "eel"] * 30, [-5, 7, 10**6] * 30])
+def test_score_takes_any_classes_and_all_scores_that_the_file_allows(tepones_command, arrays, tmp_path, labels):
+    del arrays["probabilities"]
+    np.savez_compressed(tmp_path / "f.npz", **arrays | {"labels": np.array(labels)})
+    status, out, _ = tepones_command("score", tmp_path / "f.npz", "--format", "json")
+    names = {row["score"] for row in json.loads(out)}
+    assert status == 0 and {"gaussian", "logme"} <= names and "leep" not in names
+
+
+@pytest.mark.parametrize(
+    ("change", "part", "status"),
+    [
+        ({"features": None}, "array features is missing", 2),
+        ({"labels": None}, "array labels is missing", 2),
+        ({"labels": np.array([{"a": 1}] * 90, object)}, "cannot be read", 1),
+        ({"labels": np.zeros(90)}, "at least two", 2),
+        ({"labels": np.arange(89)}, "labels have shape (89,)", 2),
+        ({"features": np.full((90, 6), np.nan)}, "row 0, column 0", 2),
+        ({"features": np.zeros((0, 6)), "labels": np.zeros(0)}, "zero rows", 2),
+        ({"features": np.zeros(90)}, "expected (rows, features)", 2),
+        ({"probabilities": np.full((90, 5), 0.5)}, "row 0", 2),
+        ({"probabilities": np.full((80, 5), 0.2)}, "80 rows", 2),
+    ],
+)
+def test_score_refuses_bad_arrays_in_one_line(tepones_command, arrays, tmp_path, change, part, status):
+    arrays = {name: array for name, array in (arrays | change).items() if array is not None}
+    np.savez(tmp_path / "f.npz", **arrays)
+    found, out, told = tepones_command("score", tmp_path / "f.npz")
+    assert (found, out, len(told)) == (status, "", 1)
+    assert part in told[0]
+
+
+def test_score_refuses_bad_files_in_one_line(tepones_command, arrays, tmp_path):
+    np.savez(tmp_path / "whole.npz", **arrays)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.npz").write_text("features")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "single.npy", arrays["features"])
+    for name, status in {"cut.npz": 1, "text.npz": 1, "empty.npz": 1, "single.npy": 2, "none.npz": 2}.items():
+        found, out, told = tepones_command("score", tmp_path / name)
+        assert (found, out, len(told)) == (status, "", 1), name
+        assert name in told[0] and "expected a .npz file with the arrays features, labels" in told[0]
+
+
+def test_an_unknown_task_is_told_before_anything_is_loaded(mine):
+    with pytest.raises(UsageError, match="no task and no folder"):
+        ranking.rank("nothing", ["nobody"])

@@ -1,0 +1,204 @@
+"""The zoo: a ladder goes in and comes out; files and manifests that do not fit each other are refused."""
+
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from tepones.backbones.encoder import Encoder
+from tepones.common.errors import TeponesError, UsageError
+from tepones.companion.study import plan, profiles
+from tepones.companion.study.cells import load_rung
+from tepones.companion.study.profiles import TaskSize
+from tepones.companion.study.records import Store
+from tepones.pruning.budget import Budget, budget, nonzero_weights
+from tepones.pruning.shrink import shrink
+from tepones.ranking import zoo
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """A masked and a structured ladder of the same dense backbone."""
+    source = TaskSize(task="operators", train_per_class=4, test_per_class=2)
+    first = profiles.load("tiny").ladders[0].model_copy(update={"source": source, "sparsities": (0.5, 0.99)})
+    return {"masked": first, "structured": first.model_copy(update={"schedule": "structured"})}
+
+
+@pytest.fixture(scope="module")
+def records(plans, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("records"))
+    for planned in plans.values():
+        for cell in (plan.images(planned.source, planned.pixels), *plan.rungs(planned)):
+            store.compute(cell)
+    return store
+
+
+@pytest.fixture(scope="module")
+def zoo_folders(plans, records, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo")
+    return {kind: zoo.export(planned, records, folder) for kind, planned in plans.items()}
+
+
+@pytest.fixture(scope="module")
+def exported(zoo_folders):
+    return zoo_folders["masked"]
+
+
+@pytest.fixture
+def ladder(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / exported.name)
+
+
+def _change(ladder, change):
+    path = ladder / zoo.MANIFEST
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
+
+
+def _refused(ladder, *parts, file="rung-01.safetensors", error=TeponesError):
+    with pytest.raises(error) as raised:
+        zoo.load(ladder, file)
+    message = str(raised.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_the_manifest_says_what_the_ladder_is(plans, exported):
+    about, planned = zoo.manifest(exported), plans["masked"]
+    assert about.architecture == planned.backbone
+    assert about.task == {"task": "operators", "train_per_class": 4, "test_per_class": 2, "classes": None}
+    assert about.side == 32
+    assert (about.method, about.seed) == (planned.method, planned.seed)
+    assert "torch" in about.versions and about.config["fine_tuning"]["learning_rate"] == 0.05
+    assert (about.config["criterion"], about.config["schedule"]) == ("magnitude", "iterative")
+    assert [rung.sparsity for rung in about.rungs] == pytest.approx([0, 0.5, 0.99], abs=1e-4)
+    assert about.rungs[1].budget["flops"] > about.rungs[1].budget["nonzero_weights"] > 0
+
+
+def test_the_manifest_has_the_budget_of_each_rung_as_stored_and_shrunk(exported):
+    for rung in zoo.manifest(exported).rungs:
+        assert set(rung.budget) == set(rung.shrunk) == set(Budget.__dataclass_fields__)
+        encoder = zoo.load(exported, rung.file)
+        small = Encoder("", encoder.architecture, shrink(encoder.model), encoder.preparation)
+        for told, found in ((rung.budget, budget(encoder)), (rung.shrunk, budget(small))):
+            # The latency is measured, so it differs from run to run.
+            assert told | {"latency_ms": 0} == asdict(found) | {"latency_ms": 0}
+    dense, *_, sparsest = zoo.manifest(exported).rungs
+    assert dense.shrunk["flops"] == dense.budget["flops"]
+    assert sparsest.shrunk["flops"] < 0.5 * sparsest.budget["flops"] == 0.5 * dense.budget["flops"]
+
+
+def test_a_structured_rung_comes_back_with_its_shapes_and_its_sparsity_counts_from_the_dense_one(zoo_folders, images):
+    about = zoo.manifest(zoo_folders["structured"])
+    encoders = [zoo.load(zoo_folders["structured"], rung.file) for rung in about.rungs]
+    n_dense = nonzero_weights(encoders[0])
+    features = [encoder.n_features for encoder in encoders]
+    assert features[0] == 128 and features == sorted(features, reverse=True) and features[2] < 64
+    for target, rung, encoder in zip((0, 0.5, 0.99), about.rungs, encoders, strict=True):
+        assert target <= rung.sparsity + 1e-6 and rung.sparsity < target + 0.03
+        assert rung.sparsity == pytest.approx(1 - nonzero_weights(encoder) / n_dense)
+        assert encoder(encoder.preparation(list(images[0])))[0].shape == (64, encoder.n_features)
+        assert rung.budget["bytes_dense"] > rung.budget["nonzero_weights"]
+    assert about.rungs[2].budget["flops"] < 0.2 * about.rungs[0].budget["flops"]
+
+
+@pytest.mark.parametrize("kind", ["masked", "structured"])
+def test_a_rung_comes_back_as_it_was_recorded_up_to_half_precision(plans, records, zoo_folders, kind):
+    folder = zoo_folders[kind]
+    for rung, cell in zip(zoo.manifest(folder).rungs, plan.rungs(plans[kind]), strict=True):
+        recorded, masks = load_rung(records, cell)
+        encoder = zoo.load(folder, rung.file)
+        assert encoder.name == f"{folder.name}/{rung.file.removesuffix('.safetensors')}"
+        assert encoder.facts == {"source_accuracy": rung.source_accuracy, "sparsity": rung.sparsity}
+        state = encoder.model.state_dict()
+        for name, tensor in recorded.state_dict().items():
+            expected = tensor.half().float() if name in masks or name == "classifier.weight" else tensor
+            assert torch.equal(state[name], expected), name
+
+
+def test_an_unknown_source_accuracy_is_no_fact(ladder):
+    _change(ladder, lambda about: about["rungs"][1].update(source_accuracy=None))
+    assert "source_accuracy" not in zoo.load(ladder, "rung-01.safetensors").facts
+
+
+def test_a_sparse_rung_is_a_small_fraction_of_the_dense_one(exported):
+    sizes = [(exported / rung.file).stat().st_size for rung in zoo.manifest(exported).rungs]
+    dense = zoo.manifest(exported).rungs[0].budget["bytes_dense"]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 0.05 * dense
+
+
+@pytest.mark.parametrize("position", [0, 20, 1000, -1])
+def test_a_changed_byte_is_refused(ladder, position):
+    path = ladder / "rung-01.safetensors"
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    _refused(ladder, str(path), "SHA-256", "manifest.json")
+
+
+def test_a_missing_file_is_refused(ladder):
+    (ladder / "rung-01.safetensors").unlink()
+    _refused(ladder, "rung-01.safetensors", "manifest expects it")
+
+
+def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
+    _refused(ladder, "rung-09.safetensors", "rung-01.safetensors", file="rung-09.safetensors", error=UsageError)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda about: about.pop("method"), "method"),
+        (lambda about: about.update(extra=1), "extra"),
+        (lambda about: about.update(format=1), "format: Input should be 2"),
+        (lambda about: about.update(rungs=[]), "rungs"),
+        (lambda about: about["rungs"][0].update(sparsity=2), "rungs.0.sparsity"),
+        (lambda about: about["rungs"][0].pop("shrunk"), "rungs.0.shrunk"),
+        (lambda about: about["rungs"][0].update(sha256="no"), "rungs.0.sha256"),
+        (lambda about: about["rungs"][0].update(file="../../elsewhere.safetensors"), "rungs.0.file"),
+    ],
+)
+def test_a_manifest_with_a_wrong_field_is_refused(ladder, change, part):
+    _change(ladder, change)
+    _refused(ladder, "manifest.json", part, "expected the manifest of a ladder")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
+def test_a_damaged_manifest_is_refused(ladder, content):
+    (ladder / zoo.MANIFEST).write_text(content)
+    _refused(ladder, "manifest.json", "expected the manifest of a ladder")
+
+
+def test_a_manifest_that_does_not_fit_its_files_is_refused(ladder):
+    _change(ladder, lambda about: about.update(architecture="squeezenet1_1"))
+    _refused(ladder, "rung-01.safetensors", "no squeezenet1_1")
+    _change(ladder, lambda about: about.update(architecture="small-vit"))
+    _refused(ladder, "rung-01.safetensors", "no small-vit: tensor encoder.")
+    _change(ladder, lambda about: about.update(architecture="resnet1000"))
+    _refused(ladder, "unknown architecture 'resnet1000'")
+    _change(ladder, lambda about: about.update(architecture="small-resnet"))
+    _change(ladder, lambda about: about["rungs"][1].update(sparsity=0.6))
+    _refused(ladder, "rung-01.safetensors", "sparsity is 0.50", "says 0.6")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", safetensors.numpy.save({"w#values": np.ones(3)})])
+def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, content):
+    import hashlib
+
+    (ladder / "rung-01.safetensors").write_bytes(content)
+    _change(ladder, lambda about: about["rungs"][1].update(sha256=hashlib.sha256(content).hexdigest()))
+    _refused(ladder, "rung-01.safetensors", "no rung")
+
+
+def test_the_committed_ladders_load_and_take_less_than_15_mb():
+    for name in zoo.names():
+        for rung in zoo.manifest(zoo.folder() / name).rungs:
+            assert zoo.load(zoo.folder() / name, rung.file).facts["source_accuracy"] == rung.source_accuracy
+    assert sum(path.stat().st_size for path in zoo.folder().rglob("*") if path.is_file()) < 15e6
