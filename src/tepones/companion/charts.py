@@ -6,14 +6,16 @@ nothing else.
 """
 
 import math
+import os
 import re
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from tepones.common.errors import UsageError
+from tepones.common.errors import TeponesError, UsageError
 
 WIDTH = 672
 """Pixels that a whole figure may take: the width that the book's text column leaves for one."""
@@ -38,6 +40,9 @@ _SCORED = [
     alt.Tooltip("accuracy:Q", format=".4f"),
 ]
 """What a point of a score chart tells when pointed at."""
+
+GUARDS, STRICT = "TEPONES_GUARDS", "strict"
+"""Environment variable, and its value while a chapter is executed as it is committed: see `holds`."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -154,6 +159,109 @@ def inline(value: float | int | bool | str, key: str) -> None:
     if not isinstance(plain, float | int | str) or (isinstance(plain, float) and not math.isfinite(plain)):
         raise UsageError(f"value {key!r}: expected a finite number or a string, got {value!r}")
     glue(_name(key), _round(plain) if isinstance(plain, float) else plain, display=False)
+
+
+def holds(condition: bool, key: str) -> None:
+    """Guard a sentence that the data could contradict: glue what stands behind it under `key` for a `{glue:md}`.
+
+    Where the condition is true, nothing stands there. Where it is false, a remark says so, unless the notebook is
+    executed as it is committed (`TEPONES_GUARDS` is ``strict``, as `notebooks.execute` sets it where no parameter is
+    given): a false sentence is not published.
+
+    Parameters
+    ----------
+    condition : bool
+        What the sentence says, computed from the records.
+    key : str
+        Name of the guard, unique in the book: letters, digits, ``-`` and ``_``.
+
+    Raises
+    ------
+    TeponesError
+        If the condition is false where the chapter would be published.
+    """
+    if not condition and os.environ.get(GUARDS) == STRICT:
+        raise TeponesError(f"the sentence guarded by {key!r} is false on these records: change its text")
+    remark = "" if condition else "*(On these records it is otherwise.)*"
+    glue(_name(key), Markdown(remark), display=False)
+
+
+def menu(
+    name: str, options: Sequence[str], first: str | None = None, *, label: str, switch: bool = False
+) -> alt.Parameter:
+    """A parameter that the reader chooses below a figure; `datum.column == NAME` in a filter then refers to it.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, a JavaScript identifier that is unique in the chart.
+    options : sequence of str
+        What can be chosen, in order.
+    first : str, optional
+        What is chosen at first; the first option if it is none of them.
+    label : str
+        What stands before the menu.
+    switch : bool
+        Whether all options are shown side by side, which serves up to four short ones.
+    """
+    options = list(options)
+    bind = (alt.binding_radio if switch else alt.binding_select)(options=options, name=f"{label}: ")
+    return alt.param(name=name, value=first if first in options else options[0], bind=bind)
+
+
+def heat_map(base: alt.Chart, value: str, title: str, limit: float, form: str, size: int = 11) -> alt.LayerChart:
+    """A coloured table with the number in each cell: blue above zero, orange below.
+
+    Parameters
+    ----------
+    base : altair chart
+        With its data, rows (`y`), columns (`x`), tooltip and filters.
+    value : str
+        Column that is shown.
+    title : str
+        Of the colour scale.
+    limit : float
+        Absolute value at which the colours end.
+    form : str
+        Format of the number, as for d3 (``"+.2f"``).
+    size : int
+        Of the number's letters, in pixels.
+    """
+    colour = alt.Color(f"{value}:Q", title=title).scale(
+        scheme="blueorange", domain=[-limit, limit], reverse=True, clamp=True
+    )
+    dark = alt.when(f"abs(datum.{value}) > {0.7 * limit:g}").then(alt.value("white")).otherwise(alt.value("black"))
+    return alt.layer(
+        base.mark_rect(stroke="white").encode(color=colour.legend(titleLimit=400)),
+        base.mark_text(fontSize=size).encode(text=alt.Text(f"{value}:Q", format=form), color=dark),
+    )
+
+
+def sparsity_axis(frame: pd.DataFrame, ticks: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001)) -> alt.X:
+    """Sparsity on an axis that gives each further factor in size the same room.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All that the figure shows, as `tidy` returns it: with the column `remaining`.
+    ticks : sequence of float
+        Fractions that remain at which the axis is labelled, as far as the frame reaches.
+    """
+    least = _round(0.8 * frame["remaining"].min())
+    return (
+        alt.X("remaining:Q", title="sparsity (log scale of what remains)")
+        .scale(type="log", domain=[least, 1.15], reverse=True, nice=False)
+        .axis(
+            values=[tick for tick in ticks if tick >= least],
+            labelExpr="datum.value == 1 ? 'dense' : format(100 * (1 - datum.value), '.4~g') + ' %'",
+            labelOverlap="greedy",
+        )
+    )
+
+
+def panel_title(words: str) -> alt.Title:
+    """A panel's title, at the edge of the panel whatever its axis needs."""
+    return alt.Title(words, frame="group", offset=8)
 
 
 def sweet_phase(frame: pd.DataFrame) -> alt.TopLevelMixin:
