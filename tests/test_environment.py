@@ -72,7 +72,7 @@ def test_torchvision_is_imported_in_one_place_only():
 
 def test_torchvision_imports_and_its_parts_work():
     program = """
-from tepones._torchvision import torchvision
+from tepones.common._torchvision import torchvision
 import torch
 from torchvision.transforms import v2
 model = torchvision.models.mobilenet_v2(num_classes=3).eval()
@@ -86,7 +86,7 @@ def test_operators_that_exist_are_left_alone():
     """After a first import they exist, whoever declared them: a second look finds nothing to declare."""
     program = """
 import importlib
-from tepones import _torchvision
+from tepones.common import _torchvision
 importlib.reload(_torchvision)
 assert not _torchvision._missing
 """

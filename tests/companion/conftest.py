@@ -43,7 +43,7 @@ import ipywidgets
 import pandas as pd
 from tqdm.auto import tqdm
 
-from tepones import charts
+from tepones.companion import charts
 
 if interpreter:
     assert sys.executable == interpreter
