@@ -16,6 +16,7 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from tepones.common.errors import TeponesError, UsageError
+from tepones.companion.kernel import GUARDS, STRICT
 
 WIDTH = 672
 """Pixels that a whole figure may take: the width that the book's text column leaves for one."""
@@ -40,9 +41,6 @@ _SCORED = [
     alt.Tooltip("accuracy:Q", format=".4f"),
 ]
 """What a point of a score chart tells when pointed at."""
-
-GUARDS, STRICT = "TEPONES_GUARDS", "strict"
-"""Environment variable, and its value while a chapter is executed as it is committed: see `holds`."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
