@@ -109,13 +109,13 @@ def test_intervals_do_not_break_and_unknown_ones_are_left_out():
 
 
 def test_a_menu_offers_what_it_is_given_and_starts_with_what_there_is():
-    menu = charts.menu("wanted", ("a", "b"), "b", label="target").to_dict()
+    menu = charts.menu("wanted", ("a", "b"), "b", label="target").param.to_dict()
     assert menu == {
         "name": "wanted",
         "value": "b",
         "bind": {"input": "select", "options": ["a", "b"], "name": "target: "},
     }
-    absent = charts.menu("wanted", ("a", "b"), "c", label="target", switch=True).to_dict()
+    absent = charts.menu("wanted", ("a", "b"), "c", label="target", switch=True).param.to_dict()
     assert absent["value"] == "a" and absent["bind"]["input"] == "radio"
 
 
