@@ -48,7 +48,7 @@ def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
         The format of each column, as for `tepones.companion.charts.table`.
     """
     means = published.sparse_means()
-    means = means[means["architecture"] == architecture].sort_values(["sparsity", "method"])
+    means = means[means["architecture"] == architecture].sort_values("sparsity", kind="stable")
     means = means.sort_values("method", key=lambda name: name.where(name != "Dense", ""), kind="stable")
     means["above"] = means["above"].where(means["sparsity"] > 0)
     means["model"] = [
