@@ -18,7 +18,7 @@ ALL_TARGETS = "mean of the twelve"
 """Name of the mean over the data sets in `curves_chart`."""
 
 GAIN_SHOWN = 5.0
-"""Points at which the colour of a heat map ends: lottery tickets with a frozen encoder lose more than fifty."""
+"""Points at which the colour of a heat map ends, so that small differences show beside losses of tens of points."""
 
 CURVE_SHOWN = (-12, 9)
 """Accuracy points that a curve panel shows; what falls deeper leaves it."""
