@@ -1,6 +1,7 @@
 """The chapter *Published numbers*: tables, charts, its text on other numbers, and what a reader's file adds."""
 
 import re
+from functools import cache
 
 import altair as alt
 import pandas as pd
@@ -48,8 +49,10 @@ def filled(checkout):
     return path
 
 
+printed = cache(published.tllib_correlations)
+
 BUILDERS = {
-    "printed": lambda: chapter.printed_chart(published.tllib_correlations()),
+    "printed": lambda: chapter.printed_chart(printed()),
     "rankers": lambda: chapter.rankers_chart(published.sfda_scores()),
     "heat map": lambda: chapter.heat_map_chart(cells()),
     "small heat map": lambda: chapter.heat_map_chart(cells("mobilenetv1")),
@@ -105,7 +108,7 @@ def test_outcomes_count_all_cells():
         (chapter.rankers_chart, published.sfda_scores().drop(columns="kind")),
         (chapter.heat_map_chart, cells().drop(columns="noise")),
         (chapter.curves_chart, cells().iloc[:0]),
-        (chapter.printed_chart, published.tllib_correlations().iloc[:0]),
+        (chapter.printed_chart, printed().iloc[:0]),
     ],
 )
 def test_a_frame_that_cannot_be_drawn_is_refused(build, frame):
@@ -158,10 +161,15 @@ GUARDS = {"baseline-unresolved", "undecided", "level-moves", "rankings-differ"}
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """Run the chapter on published tables that a function changed: what stands behind its sentences, by guard."""
+def without_charts(monkeypatch):
+    """Building the charts takes most of a chapter's time."""
     for name in [name for name in vars(chapter) if name.endswith("_chart")]:
         monkeypatch.setattr(chapter, name, lambda *_: alt.Chart())
+
+
+@pytest.fixture
+def run(without_charts, monkeypatch):
+    """Run the chapter on published tables that a function changed: what stands behind its sentences, by guard."""
 
     def guards(change=lambda name, table: table):
         load = published.load
@@ -228,11 +236,15 @@ def test_a_false_sentence_is_not_published(run, monkeypatch):
         run(one_protocol_twice)
 
 
-def test_the_chapter_draws_the_numbers_of_tep_ones_once_there_are_any(filled, monkeypatch):
-    drawn = {}
-    for name in ("tep_ones_curves_chart", "tep_ones_agreement_chart"):
-        real = getattr(chapter, name)
-        monkeypatch.setattr(chapter, name, lambda *frames, name=name, real=real: drawn.setdefault(name, real(*frames)))
+REAL = {"curves": chapter.tep_ones_curves_chart, "agreement": chapter.tep_ones_agreement_chart}
+
+
+def test_the_chapter_draws_the_numbers_of_tep_ones_once_there_are_any(filled, without_charts, monkeypatch):
+    given = {}
+    for name in REAL:
+        monkeypatch.setattr(
+            chapter, f"tep_ones_{name}_chart", lambda *frames, name=name: given.setdefault(name, frames) and alt.Chart()
+        )
     assert run_cells("published", monkeypatch)["n-tep-ones"] == 12
-    assert "a network a source a method" in svg_of(drawn["tep_ones_curves_chart"])
-    assert "TEP-ones, recomputed" in svg_of(drawn["tep_ones_agreement_chart"])
+    assert "a network a source a method" in svg_of(REAL["curves"](*given["curves"]))
+    assert "TEP-ones, recomputed" in svg_of(REAL["agreement"](*given["agreement"]))
