@@ -430,6 +430,7 @@ CONTRADICTIONS = [
         "criteria-part": all_of(*(source_of(method, 5, 0.4) for method in ladders.ACROSS)),
         "layer-costs": source_of("per layer magnitude iterative", 3, 0.81),
         "acdc-fails": source_of("magnitude acdc", 4, 0.5),
+        "fails-uncollapsed": in_layers("magnitude acdc", 4, "first conv", "collapsed", True),
         "structured-ends": one_more_rung,
         "classifier-first": source_of("magnitude one-shot", 2, 0.5),
         "tickets-exceed": transfer_of(LOTTERY, 2, 0.8),
