@@ -117,6 +117,7 @@ def test_a_menu_offers_what_it_is_given_and_starts_with_what_there_is():
     }
     absent = charts.menu("wanted", ("a", "b"), "c", label="target", switch=True).param.to_dict()
     assert absent["value"] == "a" and absent["bind"]["input"] == "radio"
+    assert absent["bind"]["labels"] == [" a ", " b "]
 
 
 def test_the_numbers_of_a_heat_map_can_be_read_on_their_cells():

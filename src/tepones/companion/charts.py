@@ -200,7 +200,11 @@ def menu(
         Whether all options are shown side by side, which serves up to four short ones.
     """
     options = list(options)
-    bind = (alt.binding_radio if switch else alt.binding_select)(options=options, name=f"{label}: ")
+    if switch:
+        # Without spaces it is hard to see which button belongs to which word.
+        bind = alt.binding_radio(options=options, labels=[f" {option} " for option in options], name=f"{label}: ")
+    else:
+        bind = alt.binding_select(options=options, name=f"{label}: ")
     return alt.param(name=name, value=first if first in options else options[0], bind=bind)
 
 
