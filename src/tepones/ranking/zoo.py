@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import safetensors.numpy
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import nn
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
 from tepones.common import paths
-from tepones.common.errors import TeponesError, choose
+from tepones.common.config import Strict, first_error
+from tepones.common.errors import TeponesError, choose, one_line
 from tepones.common.files import write_atomically
 from tepones.companion.study.records import Store, versions
 from tepones.pruning.budget import budget, nonzero_weights
@@ -42,11 +43,7 @@ _CONFIG = {"criterion", "schedule", "scope", "objective", "pretraining", "weight
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rung(_Strict):
+class Rung(Strict):
     """What a manifest says of one rung.
 
     Attributes
@@ -70,7 +67,7 @@ class Rung(_Strict):
     shrunk: dict[str, float]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """What a ladder is.
 
     Attributes
@@ -130,9 +127,7 @@ def manifest(ladder: Path) -> Manifest:
     except FileNotFoundError:
         raise TeponesError(f"{path}: missing; expected the manifest of a ladder") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise TeponesError(f"{path}: {field}: {first['msg']}; expected the manifest of a ladder") from None
+        raise TeponesError(f"{path}: {first_error(error)}; expected the manifest of a ladder") from None
 
 
 def load(ladder: Path, file: str) -> Encoder:
@@ -165,7 +160,7 @@ def load(ladder: Path, file: str) -> Encoder:
     try:
         arrays = decode(safetensors.numpy.load(content))
     except (ValueError, safetensors.SafetensorError) as error:
-        raise TeponesError(f"{path}: no rung ({checkpoints.one_line(error)})") from None
+        raise TeponesError(f"{path}: no rung ({one_line(error)})") from None
     model = checkpoints.build(about.architecture, 1)
     if not isinstance(model, Backbone):
         raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
