@@ -1,28 +1,13 @@
-"""The published tables: what follows from them, what does not, and every way in which a copy is refused."""
-
-import shutil
+"""What follows from the published tables when it is computed again, and what does not."""
 
 import numpy as np
 import pytest
+from filled_tables import ROWS, fill
 from scipy import stats
 
 from tepones.common import paths
 from tepones.common.errors import UsageError
 from tepones.companion import published
-
-FOLDER = paths.data() / "published"
-
-
-@pytest.mark.parametrize("name", published.TABLES)
-def test_every_table_loads(name):
-    table = published.load(name)
-    assert len(table) == len(published.TABLES[name].rows) and list(table) == list(published.TABLES[name].columns)
-
-
-def test_an_unknown_table_is_refused():
-    with pytest.raises(UsageError, match="unknown published table 'sfda'; choose from: ped_readme"):
-        published.load("sfda")
-
 
 # tllib ------------------------------------------------------------------------------------------------
 
@@ -264,123 +249,13 @@ def test_linear_against_full():
         published.sparse_linear_against_full("vgg")
 
 
-# damaged files ----------------------------------------------------------------------------------------
-
-SPARSE = "sparse-imagenet-transfer"
-
-
-def damaged(tmp_path, name, change):
-    lines = (FOLDER / f"{name}.csv").read_text().splitlines()
-    (tmp_path / f"{name}.csv").write_text("\n".join(change(lines)) + "\n")
-    with pytest.raises(UsageError) as caught:
-        published.load(name, tmp_path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def edit(row, old, new):
-    """Change one line of the file, counted as an editor counts."""
-
-    def change(lines):
-        assert old in lines[row - 1]
-        return [*lines[: row - 1], lines[row - 1].replace(old, new, 1), *lines[row:]]
-
-    return change
-
-
-@pytest.mark.parametrize(
-    "change,words",
-    [
-        (edit(2, "60.4100", ""), ["row 2", "column mean_accuracy_percent", "missing"]),
-        (
-            edit(2, "60.4100", "160.41"),
-            ["row 2", "column mean_accuracy_percent", "160.41 is out of range [0, 100]"],
-        ),
-        (edit(2, "60.4100", "nan"), ["row 2", "column mean_accuracy_percent", "out of range"]),
-        (edit(2, "60.4100", "sixty"), ["row 2", "column mean_accuracy_percent", "'sixty' is no number"]),
-        (
-            edit(3, "AC/DC", "ACDC"),
-            ["row 3", "column pruning_method", "unknown method 'ACDC'; choose from: AC/DC"],
-        ),
-        (edit(3, "AC/DC", ""), ["row 3", "column pruning_method", "missing"]),
-        (edit(3, "0.9", "0.7"), ["row absent", "column n_runs", "resnet50, linear, SUN, AC/DC, 0.9"]),
-        (edit(3, "0.9", "0.8"), ["row 3", "column nominal_sparsity", "repeats row 2"]),
-        (lambda lines: [*lines, lines[5]], ["row 722", "repeats row 6"]),
-        (lambda lines: lines[:-1], ["row absent", "column n_runs", "no cell for mobilenetv1"]),
-        (lambda lines: [lines[0], lines[1] + ",1", *lines[2:]], ["row 2", "11 cells instead of 10"]),
-        (lambda lines: [lines[0].replace("n_runs,", ""), *lines[1:]], ["row 1", "column n_runs is missing"]),
-        (lambda lines: [], ["row 1", "column architecture is missing"]),
-    ],
-)
-def test_a_damaged_table_is_refused_with_file_row_and_column(tmp_path, change, words):
-    message = damaged(tmp_path, SPARSE, change)
-    assert message.startswith(f"{SPARSE}.csv, ")
-    for word in words:
-        assert word in message
-
-
-def test_a_row_that_the_source_does_not_have_is_refused(tmp_path):
-    extra = "resnet50,linear,SUN,M-FAC,0.8,5,60.4100,0.0292,0.2760,-0.00692"
-    message = damaged(tmp_path, SPARSE, lambda lines: [*lines, extra])
-    assert "row 722, column nominal_sparsity: the source has no cell resnet50, linear, SUN, M-FAC, 0.8" in message
-
-
-def test_a_missing_cell_of_a_wide_table_is_refused(tmp_path):
-    message = damaged(tmp_path, "sfda_readme_wtau_supervised", edit(2, "0.605", ""))
-    assert message == "sfda_readme_wtau_supervised.csv, row 2, column Caltech101: missing"
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"torchvision_v1\.csv: cannot be read"):
-        published.load("torchvision_v1", tmp_path)
-
-
 # the TEP-ones paper's own numbers ---------------------------------------------------------------------
 
-ROWS = [
-    f"net,src,magnitude,{sparsity},flowers,linear,TEP,{value},{accuracy},Table 9 p. 9"
-    for sparsity, value, accuracy in [(0, 1, 70), (0.5, 3, 75), (0.9, 2, 72), (0.99, 0, 40)]
-]
 
-
-def fill(folder, rows, name="tep-ones-tables.csv"):
-    shutil.copy(FOLDER / "tep-ones-template.csv", folder / "tep-ones-template.csv")
-    header = (FOLDER / "tep-ones-template.csv").read_text()
-    (folder / name).write_text(header + "".join(row + "\n" for row in rows))
-
-
-def test_without_a_filled_file_there_is_nothing_and_no_error():
-    assert published.tep_ones().empty and published.tep_ones_agreement().empty
-
-
-def test_a_filled_file_is_picked_up(tmp_path, monkeypatch):
-    root = tmp_path
-    (root / "data" / "published").mkdir(parents=True)
-    fill(root / "data" / "published", ROWS)
-    monkeypatch.setattr(paths, "data", lambda: root / "data")
-    assert len(published.tep_ones()) == 4
+def test_agreement_with_the_papers_own_numbers_once_they_are_filled_in(tmp_path, monkeypatch):
+    assert published.tep_ones_agreement().empty
+    (tmp_path / "published").mkdir()
+    fill(tmp_path / "published", ROWS)
+    monkeypatch.setattr(paths, "data", lambda: tmp_path)
     row = published.tep_ones_agreement().iloc[0]
     assert (row["target"], row["rungs"], row["weighted_tau"], row["kendall"]) == ("flowers", 4, 1, 1)
-
-
-@pytest.mark.parametrize(
-    "rows,words",
-    [
-        ([], "tep-ones-tables.csv: no rows"),
-        ([*ROWS, ROWS[0]], "row 6, column score: .* repeats row 2"),
-        ([ROWS[0].replace("linear", "probe")], "row 2, column protocol: unknown protocol 'probe'"),
-        ([ROWS[0].replace("Table 9 p. 9", "")], "row 2, column place: missing"),
-        ([ROWS[1].replace("0.5", "50")], "row 2, column sparsity: 50 is out of range"),
-    ],
-)
-def test_a_badly_filled_file_is_refused(tmp_path, rows, words):
-    fill(tmp_path, rows)
-    with pytest.raises(UsageError, match=words):
-        published.tep_ones(tmp_path)
-
-
-def test_a_row_that_two_files_hold_is_refused(tmp_path):
-    fill(tmp_path, ROWS)
-    fill(tmp_path, ROWS[2:3], "tep-ones-zusatz.csv")
-    with pytest.raises(UsageError, match=r"tep-ones-zusatz\.csv: net, src, .*also in another file"):
-        published.tep_ones(tmp_path)
