@@ -9,8 +9,6 @@ from tepones.agreement.choices import optimum_distance, regret, regret_under_bud
 from tepones.agreement.inference import (
     holm,
     noise_ceiling,
-    null_taus,
-    permutation_test,
     sign_flip_test,
     two_level_interval,
 )
@@ -30,12 +28,10 @@ __all__ = [
     "leave_one_out",
     "no_ranking",
     "noise_ceiling",
-    "null_taus",
     "optimum_distance",
     "paired_differences",
     "partial_tau",
     "pearson",
-    "permutation_test",
     "pooled",
     "regret",
     "regret_under_budget",

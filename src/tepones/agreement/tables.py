@@ -61,7 +61,7 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
         if name == "weighted_tau":
             table.insert(1, "ladders", numbers.shape[1])
             table.insert(2, "targets", numbers.shape[2])
-            table["p"] = [sign_flip_test(one.mean(axis=1)).p for one in numbers]
+            table["p"] = [sign_flip_test(one.mean(axis=1)) for one in numbers]
     silent = cells[list(MEASURES)].isna().groupby(cells["score"]).agg(["sum", "all"]).loc[scores]
     table.insert(3, "no_ranking", silent["weighted_tau", "sum"].to_numpy())
     for name in MEASURES:
