@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save
 
 import tepones
 from tepones import cli, ranking
@@ -159,7 +158,7 @@ def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
 def test_a_ladder_of_the_zoo_by_its_name(models, photos, tmp_path, monkeypatch):
     ladder = tmp_path / "steps"
     ladder.mkdir()
-    content = budget.compress(save(models["trained"].state_dict()))
+    content = budget.compress(budget.serialise(models["trained"].state_dict()))
     (ladder / "rung-00.safetensors.gz").write_bytes(content)
     rung = {"file": "rung-00.safetensors.gz", "sha256": zoo.hashlib.sha256(content).hexdigest()}
     about = {"format": 3, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
