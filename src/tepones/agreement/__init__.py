@@ -4,7 +4,7 @@
 `between` and `tables` apply them to the table of a study. The ladder is the unit of replication throughout.
 """
 
-from tepones.agreement.between import between_ladder, between_summary
+from tepones.agreement.between import between_summary
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
 from tepones.agreement.inference import (
     holm,
@@ -13,19 +13,17 @@ from tepones.agreement.inference import (
     two_level_interval,
 )
 from tepones.agreement.rankings import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
-from tepones.agreement.tables import MEASURES, leave_one_out, paired_differences, summary
+from tepones.agreement.tables import MEASURES, paired_differences, summary
 from tepones.agreement.tidy import COLUMNS, budget_regret, check, pooled, within_ladder
 
 __all__ = [
     "COLUMNS",
     "MEASURES",
-    "between_ladder",
     "between_summary",
     "budget_regret",
     "check",
     "holm",
     "kendall",
-    "leave_one_out",
     "no_ranking",
     "noise_ceiling",
     "optimum_distance",

@@ -245,8 +245,6 @@ def test_linear_against_full():
         "RigL ERK 5x 0.95",
         "LTH-T 0.9",
     )
-    with pytest.raises(UsageError, match="unknown architecture"):
-        published.sparse_linear_against_full("vgg")
 
 
 # the TEP-ones paper's own numbers ---------------------------------------------------------------------
