@@ -56,8 +56,7 @@ def split(noise=0.0, **options):
 EASY, NOISY = {"d": 10, "apart": 1.5}, {"d": 60, "apart": 0.5, "noise": 0.4}
 
 
-@pytest.mark.parametrize("data", [EASY, NOISY], ids=["easy", "noisy"])
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize(("data", "seed"), [(EASY, 0), (NOISY, 3)], ids=["easy", "noisy"])
 def test_the_choice_is_the_best_by_cross_validation(data, seed):
     x, y, tested, labels = split(**data)
     found = linear_probe(x, y, tested, labels, GRID, seed)

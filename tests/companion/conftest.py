@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tepones.companion import notebooks, render
+from tepones.common import paths
+from tepones.companion import notebooks, render, study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -154,3 +155,12 @@ def pages(small_root, executed):
     assert index == small_root / "elsewhere" / "_build" / "html" / "index.html"
     found = [p for p in index.parent.rglob("*.html") if "_static" not in p.parts]
     return {p: p.read_text(encoding="utf-8") for p in found}
+
+
+@pytest.fixture
+def published_tiny(tiny_checkout, checkout):
+    """A checkout whose published records of the tiny profile are those of `tiny_checkout`: their folder."""
+    for name in (*study.TABLES, study.PROVENANCE):
+        computed = tiny_checkout / "build" / "records" / "tiny" / f"{name}.csv"
+        shutil.copy(computed, paths.published_records("tiny") / computed.name)
+    return paths.published_records("tiny")
