@@ -7,6 +7,9 @@
 from tepones.agreement.between import between_ladder, between_summary
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
 from tepones.agreement.inference import (
+    Ceiling,
+    Interval,
+    Significance,
     holm,
     noise_ceiling,
     null_taus,
@@ -21,6 +24,9 @@ from tepones.agreement.tidy import COLUMNS, budget_regret, check, pooled, within
 __all__ = [
     "COLUMNS",
     "MEASURES",
+    "Ceiling",
+    "Interval",
+    "Significance",
     "between_ladder",
     "between_summary",
     "budget_regret",

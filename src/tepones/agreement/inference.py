@@ -17,17 +17,35 @@ _TIE = 1e-9
 
 
 class Interval(NamedTuple):
-    """A mean over ladders × targets with its uncertainty; every field has the leading shape of the cells."""
+    """A mean over ladders × targets with its uncertainty; every field has the leading shape of the cells.
+
+    Attributes
+    ----------
+    mean : ndarray
+    low, high : ndarray
+        Bounds of the confidence interval.
+    p : ndarray
+        Two-sided p-value of a mean of zero, from the same standard error and degrees of freedom.
+    """
 
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
-    """Two-sided p-value of a mean of zero, from the same standard error and degrees of freedom."""
 
 
 class Significance(NamedTuple):
-    """A permutation test: the observed statistic, its p-value and whether every arrangement was counted."""
+    """What a permutation test found.
+
+    Attributes
+    ----------
+    statistic : float
+        As observed.
+    p : float
+        Fraction of the arrangements whose statistic is at least as extreme, in (0, 1].
+    exact : bool
+        Whether every arrangement was counted; else they were drawn at random.
+    """
 
     statistic: float
     p: float
@@ -239,14 +257,21 @@ def holm(p) -> np.ndarray:
 
 
 class Ceiling(NamedTuple):
-    """Agreement of repeated fine-tunings with each other."""
+    """Agreement of repeated fine-tunings with each other.
+
+    Attributes
+    ----------
+    tau : float
+        Mean weighted τ between two runs: what a rerun of the ground truth itself would score.
+    worst : float
+        Smallest weighted τ between two runs.
+    sd_points : float
+        Standard deviation of one run, in accuracy points, pooled over the models.
+    """
 
     tau: float
-    """Mean weighted τ between two runs: what a rerun of the ground truth itself would score."""
     worst: float
-    """Smallest weighted τ between two runs."""
     sd_points: float
-    """Standard deviation of one run, in accuracy points, pooled over the models."""
 
 
 def noise_ceiling(repeats) -> Ceiling:
