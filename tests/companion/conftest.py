@@ -96,6 +96,7 @@ parts:
       - file: chapters/small
   - caption: Reference
     chapters:
+      - file: reference/transfer
       - file: bibliography
 """
 
