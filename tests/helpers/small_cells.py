@@ -4,10 +4,15 @@ import dataclasses
 import os
 import signal
 import time
+import typing
+
+import numpy as np
+
+from tepones.companion.study.records import Cell
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class Step(Cell):
     number: int
     trace: str
     seconds: float = 0.0
@@ -15,9 +20,6 @@ class Step:
 
     def requires(self):
         return [dataclasses.replace(self, number=self.number - 1)] if self.number else []
-
-    def code(self):
-        return ["tepones.common.errors"]
 
     def compute(self, store):
         time.sleep(self.seconds)
@@ -30,16 +32,23 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class Suicide:
-    def requires(self):
-        return []
-
-    def code(self):
-        return ["tepones.common.errors"]
-
+class Suicide(Cell):
     def compute(self, store):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def chain(trace, length, **fields):
     return [[Step(number, str(trace), **fields)] for number in range(length)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Square(Cell):
+    """A number squared, and what has been computed so far."""
+
+    number: int
+    calls: typing.ClassVar[list[int]] = []
+    noise: typing.ClassVar[int] = 0
+
+    def compute(self, store):
+        Square.calls.append(self.number)
+        return {"square": self.number**2}, {"array": np.full(3, self.number + Square.noise)}

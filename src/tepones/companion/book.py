@@ -1,18 +1,22 @@
 """From records to the site: the live book of this machine, and the published chapters of the repository."""
 
 import hashlib
-import multiprocessing
 import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
+
+from tqdm import tqdm
 
 from tepones.common import paths
 from tepones.common.files import write_atomically
 from tepones.common.progress import progress_bar
 from tepones.companion import notebooks, render
+from tepones.companion.kernel import Kernel
 from tepones.companion.study import plan, profiles
 
 CHAPTERS = "chapters"
@@ -70,7 +74,7 @@ def publish(profile: str) -> list[Path]:
     TeponesError
         If the profile has not been computed here, or a notebook fails.
     """
-    from tepones.companion.readme import write_readme_picture
+    from tepones.companion.chapters.sweet_phase import write_readme_picture
 
     plan.write_tables(profiles.load(profile))
     written = []
@@ -84,7 +88,7 @@ def publish(profile: str) -> list[Path]:
 def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
     """Execute every notebook whose result would differ from the one in the folder, several at a time."""
     stamps = paths.build() / "stamps" / folder.parent.name
-    outputs, waiting = [], []
+    outputs, waiting = [], deque()
     for name in notebooks.names():
         # A chapter about one profile, which it names itself, shows the published records always.
         given = parameters if "profile" in notebooks.defaults(name) else {}
@@ -93,21 +97,29 @@ def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
         outputs.append(output)
         if not output.is_file() or not _holds(stamp, inputs + _digest([output])):
             waiting.append((name, given, output, stamp, inputs))
-    if waiting:
-        context = multiprocessing.get_context("spawn")
-        with (
-            ProcessPoolExecutor(min(os.cpu_count() or 1, len(waiting)), context) as pool,
-            progress_bar(len(waiting), "chapters", "notebooks") as bar,
-        ):
-            for future in as_completed([pool.submit(_execute, *chapter) for chapter in waiting]):
-                future.result()
-                bar.update()
+    n_kernels = min(os.cpu_count() or 1, len(waiting))
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(len(waiting), "chapters", "notebooks"))
+        # A kernel for each core, which runs several chapters; the threads only wait for them. After a failure nothing
+        # more is begun, the kernels end, and then the threads.
+        pool = stack.enter_context(ThreadPoolExecutor(n_kernels or 1))
+        kernels = [stack.enter_context(Kernel()) for _ in range(n_kernels)]
+        stack.callback(waiting.clear)
+        for finished in as_completed([pool.submit(_execute, waiting, kernel, bar) for kernel in kernels]):
+            finished.result()
     return outputs
 
 
-def _execute(name: str, given: dict[str, object], output: Path, stamp: Path, inputs: str) -> None:
-    notebooks.execute(name, given, output)
-    write_atomically(stamp, (inputs + _digest([output])).encode())
+def _execute(waiting: deque[tuple[str, dict[str, object], Path, Path, str]], kernel: Kernel, bar: tqdm) -> None:
+    """Execute one chapter after the other in a kernel, until none is waiting."""
+    while True:
+        try:
+            name, given, output, stamp, inputs = waiting.popleft()
+        except IndexError:
+            return
+        notebooks.execute(name, given, output, kernel)
+        write_atomically(stamp, (inputs + _digest([output])).encode())
+        bar.update()
 
 
 def _inputs(live_profile: str | None) -> Iterator[Path]:

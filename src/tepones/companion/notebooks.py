@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,28 +11,13 @@ import jupytext
 import nbformat
 import papermill
 import yaml
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError, choose
+from tepones.common.files import write_atomically
+from tepones.companion.kernel import Kernel
 
-# Run by the kernel before anything else: its messages are logged by another library than its own.
-_QUIET = "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-class _OwnInterpreter(AsyncKernelManager):
-    """Kernels of the interpreter that runs this code, whatever kernels the user has registered elsewhere."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
-        # when interrupted, or when it is told to stop while a message is on its way. The seed, because the order of a
-        # set would otherwise differ from run to run; one thread, because sums of several differ in their last bits.
-        kernel = get_kernel_dict(["--log-level=CRITICAL", _QUIET])
-        return KernelSpec(**kernel, env={"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"})
 
 
 def names() -> list[str]:
@@ -80,7 +64,7 @@ def parse_parameters(name: str, assignments: Iterable[str]) -> dict[str, object]
     return _checked(name, given, known)
 
 
-def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
+def execute(name: str, parameters: Mapping[str, object], output: Path, kernel: Kernel | None = None) -> Path:
     """Run a notebook from the checkout's root and write the executed copy; unchanged bytes are not rewritten.
 
     Parameters
@@ -91,6 +75,8 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
         Values that replace defaults; each of the type of its default.
     output : Path
         Where the executed notebook goes. It appears there whole or not at all.
+    kernel : Kernel, optional
+        One that runs other notebooks too; a new one otherwise.
 
     Returns
     -------
@@ -102,8 +88,12 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
     UsageError
         If the notebook, a parameter or its type is unknown, or a cell raises `UsageError` itself.
     TeponesError
-        If a cell raises, the kernel dies, or `output` cannot be written; `build/logs` has what there is.
+        If a cell raises, a guarded sentence is false (see `charts.holds`) though no parameter was given, the kernel
+        dies, or `output` cannot be written; `build/logs` has what there is.
     """
+    if kernel is None:
+        with Kernel() as own:
+            return execute(name, parameters, output, own)
     parameters = _checked(name, parameters, defaults(name))
     log = paths.build() / "logs" / f"{name}.ipynb"
     try:
@@ -115,14 +105,14 @@ def execute(name: str, parameters: Mapping[str, object], output: Path) -> Path:
             cwd=paths.root(),
             kernel_name="python3",
             language="python",
-            kernel_manager_class=_OwnInterpreter,
+            km=kernel.ready(strict=not parameters),
             store_widget_state=False,
             stderr_file=sys.stderr,
             # tqdm's None: a bar in a terminal, nothing in a log.
             progress_bar={"desc": name, "disable": None, "leave": False},
         )
         log.unlink(missing_ok=True)
-        _write(output, normalise(notebook, name))
+        write_atomically(output, normalise(notebook, name).encode())
     except papermill.PapermillExecutionError as error:
         raise _told(name, log, error) from None
     except OSError as error:
@@ -271,12 +261,3 @@ def _told(name: str, log: Path, error: papermill.PapermillExecutionError) -> Bas
 
 def _line(text: object) -> str:
     return " ".join(str(text).split())
-
-
-def _write(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -84,10 +84,7 @@ def rungs_of(tables: Mapping[str, pd.DataFrame], protocol: str = study.PROBE) ->
     transfer = transfer[transfer["protocol"] == protocol]
     judged = transfer.groupby(["ladder", "rung", "target"], as_index=False, sort=False)["accuracy"].mean()
     about = rungs[["ladder", "rung", "method", "seed", "sparsity", "nonzero_weights"]].assign(group=groups(rungs))
-    found = judged.merge(about, on=["ladder", "rung"])
-    dense = found[found["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
-    found = found.join(dense, on=["ladder", "target"])
-    found["gain"] = _POINTS * (found["accuracy"] - found["dense"])
+    found = statistic.gains(judged.merge(about, on=["ladder", "rung"]))
     columns = ["ladder", "group", "method", "seed", "rung", "sparsity", "nonzero_weights", "target", "accuracy", "gain"]
     return found[columns]
 

@@ -15,7 +15,6 @@ from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import study
 from tepones.companion.claims import reproduction
 from tepones.companion.study import plan, profiles, records
-from tepones.companion.study.records import key, kind
 
 #: Seconds that making a record of the study on photographs, with all that it needs, may have taken to be sampled.
 CHEAP = 90
@@ -142,10 +141,6 @@ def computed(published_tiny, tiny_checkout, checkout):
     return profiles.load("tiny")
 
 
-def _record(cell):
-    return paths.records("tiny") / kind(cell) / f"{key(cell)}.json"
-
-
 def test_numbers_of_a_record_are_shown_beside_the_published_ones(computed):
     path = paths.published_records("tiny") / "transfer.csv"
     published = pd.read_csv(path)
@@ -154,9 +149,10 @@ def test_numbers_of_a_record_are_shown_beside_the_published_ones(computed):
     published.to_csv(path, index=False)
     [(_, _, cell)] = list(plan.evaluations(computed, computed.ladders[0], plan.rungs(computed.ladders[0])[3]))[1][1]
     assert records.identity(cell) == published["cell"][7]
-    _record(cell).unlink()
+    path = plan.store(computed).path(cell)
+    path.unlink()
     found = reproduction.again(computed, published["cell"][7][:15], workers=1)
-    assert _record(cell).is_file()
+    assert path.is_file()
     [row] = found.to_dict("records")
     assert row["quantity"] == "accuracy" and row["published"] == pytest.approx(true[7] + 0.25, rel=1e-6)
     assert row["here"] == pytest.approx(true[7], rel=1e-6)

@@ -34,6 +34,12 @@ def test_every_registered_statistic_exists():
     assert set(statistic.BOUNDS) <= set(STATISTICS)
 
 
+def test_gains_are_points_over_the_dense_rung_of_the_same_ladder_and_target():
+    frame = table(rungs([0.5, 0.6, 0.4]), rungs([0.2, 0.3, 0.1], target="x"), rungs([0.9, 0.8, 0.9], ladder="m 1"))
+    assert list(statistic.gains(frame)["gain"]) == pytest.approx([0, 10, -10, 0, 10, -10, 0, -10, 0])
+    assert statistic.gains(frame[frame["rung"] > 0])["gain"].isna().all()
+
+
 def test_gain_is_taken_at_the_rung_that_other_ladders_choose():
     frame = table(rungs([0.5, 0.6, 0.4], ladder="a"), rungs([0.5, 0.4, 0.7], ladder="b"))
     assert values(statistic.gain_over_dense(frame)) == {("a", "t"): -10, ("b", "t"): -10}

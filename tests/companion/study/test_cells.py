@@ -10,7 +10,7 @@ from tepones.common.errors import TeponesError
 from tepones.companion import study
 from tepones.companion.study import plan
 from tepones.companion.study.cells import Images, Pretraining, Rung, load_rung
-from tepones.companion.study.records import Store, key, kind
+from tepones.companion.study.records import Store
 from tepones.pruning.masks import prunable, sparsity
 from tepones.pruning.schedules import channels, iterative, lottery
 
@@ -144,7 +144,7 @@ def test_scores_and_the_choice_of_the_probe_never_see_the_test_split(tiny_checko
     before, after = plan.store(tiny), Store(tmp_path)
     values, tensors = target.compute(before)
     for cell in (target, judged[0][2], scoring):
-        (tmp_path / kind(cell) / f"{key(cell)}.json").unlink()
+        after.path(cell).unlink()
     swapped = {**tensors, "test_images": 255 - tensors["test_images"]}
     monkeypatch.setattr(type(target), "compute", lambda self, store: (values, swapped))
     after.compute(target)

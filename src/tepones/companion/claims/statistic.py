@@ -76,12 +76,11 @@ def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
     What a user wins who prunes once for all tasks and did not know this one. It needs no second ladder.
     """
     rows = []
-    for ladder, group in _rungs(frame).groupby("ladder", sort=False):
-        table = group.pivot(index="rung", columns="target", values="accuracy")
-        gains = 100 * (table.drop(index=0) - table.loc[0])
-        for target in gains if gains.shape[1] > 1 else ():
-            chosen = gains.drop(columns=target).mean(axis=1).idxmax()
-            rows.append({"ladder": ladder, "target": target, "value": gains.loc[chosen, target]})
+    for ladder, group in gains(_rungs(frame)).groupby("ladder", sort=False):
+        table = group.pivot(index="rung", columns="target", values="gain").drop(index=0)
+        for target in table if table.shape[1] > 1 else ():
+            chosen = table.drop(columns=target).mean(axis=1).idxmax()
+            rows.append({"ladder": ladder, "target": target, "value": table.loc[chosen, target]})
     return pd.DataFrame(rows, columns=["ladder", "target", "value"])
 
 
@@ -91,25 +90,20 @@ def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
     What can be had where a paper says that sparse models *can* be better, without choosing method and level by
     the result. One row for each architecture and target.
     """
-    rungs = _rungs(frame)
-    dense = rungs[rungs["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
-    sparse = rungs[rungs["rung"] > 0].join(dense, on=["ladder", "target"])
-    sparse["gain"] = 100 * (sparse["accuracy"] - sparse["dense"])
+    sparse = gains(_rungs(frame)).query("rung > 0")
     rows = []
     for architecture, group in sparse.groupby("architecture", sort=False):
-        gains = group.pivot(index=["ladder", "rung"], columns="target", values="gain")
-        for target in gains if gains.shape[1] > 1 else ():
-            chosen = gains.drop(columns=target).mean(axis=1).idxmax()
-            rows.append({"ladder": architecture, "target": target, "value": gains.loc[chosen, target]})
+        table = group.pivot(index=["ladder", "rung"], columns="target", values="gain")
+        for target in table if table.shape[1] > 1 else ():
+            chosen = table.drop(columns=target).mean(axis=1).idxmax()
+            rows.append({"ladder": architecture, "target": target, "value": table.loc[chosen, target]})
     return pd.DataFrame(rows, columns=["ladder", "target", "value"])
 
 
 def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
-    rungs = _rungs(frame)
-    dense = rungs[rungs["rung"] == 0].set_index(["ladder", "target"])["accuracy"]
-    inside = _between(rungs, low, high).groupby(["ladder", "target"], sort=False)["accuracy"].mean()
-    return (100 * (inside - dense)).dropna().rename("value").reset_index()
+    inside = _between(gains(_rungs(frame)), low, high).groupby(["ladder", "target"], sort=False)["gain"].mean()
+    return inside.dropna().rename("value").reset_index()
 
 
 def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
@@ -127,9 +121,8 @@ def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if set(frame["protocol"]) != {"linear", "full"}:
         raise NotTestable("the study has no accuracies of both protocols, frozen and fully fine-tuned")
-    dense = frame[frame["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
-    sparse = frame[frame["rung"] > 0].join(dense, on=["ladder", "target"])
-    above = sparse.assign(above=sparse["accuracy"] > sparse["dense"])
+    sparse = gains(frame).query("rung > 0")
+    above = sparse.assign(above=sparse["gain"] > 0)
     shares = above.groupby(["architecture", "method", "target", "protocol"])["above"].mean().unstack("protocol")
     found = (shares["linear"] - shares["full"]).rename("value").reset_index()
     return found.assign(ladder=found["architecture"] + " " + found["method"])
@@ -241,6 +234,19 @@ def distance_between_methods(frame: pd.DataFrame, low: float, high: float) -> pd
         for row in level.itertuples()
     ]
     return level.assign(value=100 * np.abs(level["accuracy"] - others))
+
+
+def gains(rungs: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the column `gain`: accuracy points over the dense rung of the same ladder on the same target.
+
+    Parameters
+    ----------
+    rungs : DataFrame
+        Columns ladder, target, rung (0 is dense), accuracy; one row for each ladder, target and rung.
+    """
+    dense = rungs[rungs["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
+    both = rungs.join(dense, on=["ladder", "target"])
+    return rungs.assign(gain=100 * (both["accuracy"] - both["dense"]))
 
 
 def _rungs(frame: pd.DataFrame) -> pd.DataFrame:

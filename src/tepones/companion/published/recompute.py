@@ -16,6 +16,7 @@ from tepones.companion.published.tables import PROTOCOLS, SPARSE_LADDERS, TLLIB_
 # A printed value has three decimals: the exact one lies within half a unit of the last, plus rounding.
 _PRINTED = 0.0005 + 1e-9
 _SIGNIFICANT = 0.05
+_CELL = ["architecture", "protocol", "dataset"]
 
 
 def tllib_correlations() -> pd.DataFrame:
@@ -157,10 +158,7 @@ def sparse_cells() -> pd.DataFrame:
     belongs to this checkpoint; another pruning seed may differ.
     """
     table = _sparse()
-    keys = ["architecture", "protocol", "dataset"]
-    dense = table[table["method"] == "Dense"].set_index(keys)[["accuracy", "sd", "runs"]]
-    cells = table[table["method"] != "Dense"].join(dense.add_suffix("_dense"), on=keys)
-    cells["gain"] = cells["accuracy"] - cells["accuracy_dense"]
+    cells = table[table["method"] != "Dense"].copy()
     cells["noise"] = np.sqrt(cells["sd"] ** 2 / cells["runs"] + cells["sd_dense"] ** 2 / cells["runs_dense"])
     sides = ("accuracy", "sd", "runs", "accuracy_dense", "sd_dense", "runs_dense")
     cells["p"] = stats.ttest_ind_from_stats(*(cells[side].to_numpy() for side in sides), equal_var=False).pvalue
@@ -170,9 +168,8 @@ def sparse_cells() -> pd.DataFrame:
         ["no repeats", "unresolved", "above"],
         "below",
     )
-    cells["relative_error_increase"] = -cells["gain"] / (100 - cells["accuracy_dense"])
     measured = ["accuracy", "gain", "relative_error_increase", "noise", "p", "p_holm", "outcome"]
-    return cells[[*keys, "method", "sparsity", *measured]].reset_index(drop=True)
+    return cells[[*_CELL, "method", "sparsity", *measured]].reset_index(drop=True)
 
 
 def sparse_above_dense() -> pd.DataFrame:
@@ -215,19 +212,14 @@ def sparse_means() -> pd.DataFrame:
         (data sets, of 12, on which it exceeds dense) and ``p_sign`` (two-sided binomial test of above
         against one half, ties left out; NaN for dense).
     """
-    table = _sparse()
-    dense = table[table["method"] == "Dense"].set_index(["architecture", "protocol", "dataset"])["accuracy"]
-    table = table.join(dense.rename("accuracy_dense"), on=["architecture", "protocol", "dataset"])
-    table["gain"] = table["accuracy"] - table["accuracy_dense"]
-    table["relative"] = -table["gain"] / (100 - table["accuracy_dense"])
     rows = []
-    for keys, cells in table.groupby(["architecture", "protocol", "method", "sparsity"], sort=False):
+    for keys, cells in _sparse().groupby(["architecture", "protocol", "method", "sparsity"], sort=False):
         above, below = int((cells["gain"] > 0).sum()), int((cells["gain"] < 0).sum())
         rows.append(
             {
                 **dict(zip(("architecture", "protocol", "method", "sparsity"), keys, strict=True)),
                 "accuracy": cells["accuracy"].mean(),
-                "relative_error_increase": cells["relative"].mean(),
+                "relative_error_increase": cells["relative_error_increase"].mean(),
                 "above": above,
                 "p_sign": stats.binomtest(above, above + below).pvalue if above + below else np.nan,
             }
@@ -308,6 +300,7 @@ def sparse_linear_against_full(architecture: str = "resnet50") -> pd.DataFrame:
 
 
 def _sparse() -> pd.DataFrame:
+    """The sparse-transfer table with short names, each cell beside the dense one of its data set."""
     short = {
         "transfer_protocol": "protocol",
         "pruning_method": "method",
@@ -316,8 +309,13 @@ def _sparse() -> pd.DataFrame:
         "sd_accuracy_percent": "sd",
         "n_runs": "runs",
     }
-    columns = ["architecture", "protocol", "dataset", "method", "sparsity", "accuracy", "sd", "runs"]
-    return load("sparse-imagenet-transfer").rename(columns=short)[columns]
+    columns = [*_CELL, "method", "sparsity", "accuracy", "sd", "runs"]
+    table = load("sparse-imagenet-transfer").rename(columns=short)[columns]
+    dense = table[table["method"] == "Dense"].set_index(_CELL)[["accuracy", "sd", "runs"]]
+    table = table.join(dense.add_suffix("_dense"), on=_CELL)
+    table["gain"] = table["accuracy"] - table["accuracy_dense"]
+    table["relative_error_increase"] = -table["gain"] / (100 - table["accuracy_dense"])
+    return table
 
 
 def tep_ones_agreement() -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from tepones import tasks
 from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.backbones.base import Backbone
 from tepones.backbones.features import accuracy, extract
-from tepones.backbones.released import read
+from tepones.backbones.released import file, read
 from tepones.backbones.training import Training, train
 from tepones.companion.study.ablations import vary
 from tepones.companion.study.records import Cell, Store, Tensors, Values
@@ -19,6 +20,8 @@ from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
 from tepones.pruning.resize import resize
 from tepones.scores import SCORES, score
+from tepones.tasks.glyphs import ALPHABETS
+from tepones.tasks.sources import SOURCES, locate, places
 from tepones.transfer import linear_probe
 
 SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -32,7 +35,7 @@ EARLY = 0.07
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Cell):
     """The images of a task, rendered, or read and resized, once."""
 
     task: str
@@ -41,13 +44,16 @@ class Images:
     pixels: int = 32
     classes: int | None = None
 
-    def requires(self) -> list[Cell]:
-        """Nothing."""
-        return []
-
     def code(self) -> list[str]:
-        """The module of the task."""
-        return [tasks.TASKS.module(self.task)]
+        """The task, and its own entry: of characters the alphabet, of photographs the data set."""
+        tables = {"tepones.tasks.glyphs:ALPHABETS": ALPHABETS, "tepones.tasks.sources:SOURCES": SOURCES}
+        return [tasks.TASKS[self.task], *(f"{table}[{self.task}]" for table in tables if self.task in tables[table])]
+
+    def inputs(self) -> dict[str, Path]:
+        """Of photographs, the folder of the data set."""
+        if self.task not in SOURCES:
+            return {}
+        return {f"images {self.task}": locate(self.task) or places(self.task)[0]}
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Names of the classes; the images and labels of both splits."""
@@ -56,7 +62,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Pretraining:
+class Pretraining(Cell):
     """A dense backbone trained on the source task: rung 0 of every ladder that starts from it.
 
     `objective` says what for: the source labels (``"supervised"``), or without them (``"simclr"``).
@@ -73,8 +79,8 @@ class Pretraining:
         return [self.source]
 
     def code(self) -> list[str]:
-        """Backbone, training and evaluation."""
-        return [BACKBONES.module(self.backbone), OBJECTIVES.module(self.objective), "tepones.pruning.masks"]
+        """Backbone and training."""
+        return [BACKBONES[self.backbone], OBJECTIVES[self.objective]]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Train from scratch; the state early in training is kept too, under names that begin with `early:`."""
@@ -94,7 +100,7 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
-class Released:
+class Released(Cell):
     """A backbone with weights that others released: rung 0 of the ladders that start from it.
 
     `weights` is a file `weights/NAME.safetensors` of the root folder of data sets, with torchvision's names of
@@ -111,8 +117,12 @@ class Released:
         return [self.source]
 
     def code(self) -> list[str]:
-        """Backbone and masks."""
-        return ["tepones.backbones.released", "tepones.pruning.masks"]
+        """The backbone."""
+        return [BACKBONES[self.backbone]]
+
+    def inputs(self) -> dict[str, Path]:
+        """The file of weights."""
+        return {f"weights {self.weights}": file(self.weights)}
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Read the file; the source accuracy is not known."""
@@ -123,7 +133,7 @@ class Released:
 
 
 @dataclass(frozen=True)
-class Rung:
+class Rung(Cell):
     """A pruned rung of a ladder; the last of `sparsities` is its own, the others are those of the rungs before it.
 
     `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``).
@@ -149,8 +159,9 @@ class Rung:
         return replace(self, schedule=start) if start else replace(self, sparsities=before)
 
     def code(self) -> list[str]:
-        """Criterion and schedule, with all they import."""
-        return [CRITERIA.module(self.criterion), SCHEDULES.module(self.schedule), "tepones.pruning.masks"]
+        """Criterion and schedule, and what the schedule starts from if not from the rung before."""
+        start = [f"tepones.pruning:STARTS[{self.schedule}]"] if self.schedule in STARTS else []
+        return [CRITERIA[self.criterion], SCHEDULES[self.schedule], *start]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Prune the rung that this one starts from and train it."""
@@ -175,7 +186,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Cell):
     """Transfer accuracy of a rung on a target task: a linear probe on its frozen features."""
 
     rung: Rung | Pretraining | Released
@@ -185,10 +196,6 @@ class Transfer:
     def requires(self) -> list[Cell]:
         """The rung and the target's images."""
         return [self.rung, self.target]
-
-    def code(self) -> list[str]:
-        """The probe."""
-        return ["tepones.transfer", "tepones.backbones.features"]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Test accuracy, and the regularisation that cross-validation chose."""
@@ -201,7 +208,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class FineTuning(Cell):
     """Transfer accuracy of a rung on a target task: all weights that remain are trained on it.
 
     The seed decides the new classifier and the order of the images.
@@ -216,10 +223,6 @@ class FineTuning:
         """The rung and the target's images."""
         return [self.rung, self.target]
 
-    def code(self) -> list[str]:
-        """Training and evaluation."""
-        return ["tepones.backbones.training", "tepones.pruning.masks"]
-
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Test accuracy after the last step; the test split is used once."""
         images = _images(store, self.target)
@@ -231,7 +234,7 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scoring(Cell):
     """Scores of a rung on the training split of a target task."""
 
     rung: Rung | Pretraining | Released
@@ -243,9 +246,8 @@ class Scoring:
         return [self.rung, self.target]
 
     def code(self) -> list[str]:
-        """The scores, with all they import."""
-        scores = [SCORES.module(name) for name in self.scores]
-        return ["tepones.backbones.features", "tepones.scores.__init__", *scores]
+        """The scores."""
+        return [SCORES[name] for name in self.scores]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """One row for each score, as `tepones.score` gives them."""
@@ -260,7 +262,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Cell):
     """The Gaussian TEP-ones score of a rung on the training split of a target task, one choice changed at a time."""
 
     rung: Rung | Pretraining | Released
@@ -269,10 +271,6 @@ class Ablation:
     def requires(self) -> list[Cell]:
         """The rung and the target's images."""
         return [self.rung, self.target]
-
-    def code(self) -> list[str]:
-        """The choices, with features and scores."""
-        return ["tepones.companion.study.ablations"]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """One row for each choice and level, as `tepones.companion.study.ablations.vary` gives them."""

@@ -112,6 +112,7 @@ def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladd
         Compute only these; the tables hold every ladder whose records are all there.
     """
     records = store(profile)
+    records.clean()
     n_computed = run(records, jobs(profile, ladders or profile.ladders), f"study {profile.name}", workers)
     write_tables(profile)
     return n_computed

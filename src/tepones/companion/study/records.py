@@ -1,49 +1,59 @@
 """Records: the results of expensive computations, stored so that they can be trusted and never made twice.
 
-A *cell* is a frozen dataclass that describes one computation completely. Its key is the SHA-256 of its kind, its
-fields, the code that computes it and the versions of the libraries that decide the result. A record is one JSON
-file with the cell, its values, where it was made, and a checksum of all this; tensors lie beside it as
-safetensors, with their own checksum inside the JSON. Both are written to a temporary file and renamed, tensors
-first: a record exists completely or not at all.
+A *cell* is a frozen dataclass that describes one computation completely. Its identity is the SHA-256 of its kind, its
+fields, the cells that it needs, and the code that computes it (`deciding_code`); its key besides of the versions of the
+libraries that decide the result and of the content of all files that are read. A record is one JSON file, named by
+the key, with the cell, the key, its values, where it was made, and a checksum of all this; tensors lie beside it as
+safetensors, named by their own checksum. Tensors are written first, and everything is written whole or not at all
+(`tepones.common.files`): a record exists completely or not at all.
 """
 
-import ast
 import dataclasses
 import hashlib
-import inspect
 import json
 import platform
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import safetensors.numpy
 from tqdm.auto import tqdm
 
 from tepones.common.errors import TeponesError
-from tepones.common.files import write_atomically
+from tepones.common.files import content_hash, read_whole, remove_strays, write_atomically
+from tepones.companion.study import deciding_code
+from tepones.companion.study.inputs import Inputs
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "torch-pruning")
 Values = dict[str, Any]
 Tensors = Mapping[str, Any]
 
+#: Bytes of JSON that a record may have: the largest of the study have less than a hundredth of it.
+LARGEST = 64 * 2**20
 
-class Cell(Protocol):
-    """A frozen dataclass that describes one computation."""
+
+class Cell:
+    """A description of one computation; each kind is a frozen dataclass."""
 
     def requires(self) -> "list[Cell]":
         """Cells whose records must exist before this one is computed."""
+        return []
 
     def code(self) -> list[str]:
-        """Modules of this package that decide the result, besides those that they import."""
+        """Definitions that decide the result and that `compute` finds by name at run time: ``module:object``."""
+        return []
+
+    def inputs(self) -> dict[str, Path]:
+        """Files and folders that `compute` reads, each under a name that is the same on every machine."""
+        return {}
 
     def compute(self, store: "Store") -> tuple[Values, Tensors]:
         """Return JSON values and numpy tensors (the latter may be empty)."""
+        raise NotImplementedError
 
 
 def kind(cell: Cell) -> str:
@@ -52,75 +62,34 @@ def kind(cell: Cell) -> str:
 
 
 @cache
-def identity(cell: Cell) -> str:
-    """What a cell computes by which code, whatever machine and libraries do it: 20 hexadecimal digits."""
+def identity(cell: Cell, source: deciding_code.Source | None = None) -> str:
+    """What a cell computes by which code, whatever machine, libraries and files do it: 20 hexadecimal digits.
+
+    Parameters
+    ----------
+    cell : Cell
+    source : Source, optional
+        The code; that of this checkout by default.
+    """
     depends_on = {
         "kind": kind(cell),
         "cell": dataclasses.asdict(cell),
-        "requires": [identity(required) for required in cell.requires()],
-        "code": code_hash(type(cell), *cell.code()),
+        "requires": [identity(required, source) for required in cell.requires()],
+        "code": code_hash(cell, source),
     }
     return _sha256(_canonical(depends_on))[:20]
 
 
-@cache
-def key(cell: Cell) -> str:
-    """Name of the record of a cell: its identity and the versions of the libraries; 20 hexadecimal digits."""
-    return _sha256(_canonical({"cell": identity(cell), "versions": versions()}))[:20]
+def code_hash(cell: Cell, source: deciding_code.Source | None = None) -> str:
+    """Hash of the code that computes a cell: 20 hexadecimal digits."""
+    own = f"{type(cell).__module__}:{type(cell).__qualname__}"
+    return (source or deciding_code.source()).hash([own, *cell.code()])
 
 
 @cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide a result."""
     return {name: version(name) for name in LIBRARIES}
-
-
-@cache
-def code_hash(owner: type, *modules: str) -> str:
-    """Hash of a class, of modules of this package, and of all that these import from this package.
-
-    The hash is of the syntax trees without docstrings: a changed comment, docstring or line break changes
-    nothing, any other edit does. Packages' `__init__` files (registries) are not followed, so a new entry in a
-    registry changes no key.
-    """
-    trees = [ast.parse(textwrap.dedent(inspect.getsource(owner)))]
-    trees += [_tree(module) for module in sorted(_closure(modules))]
-    return _sha256("\n".join(_without_docstrings(tree) for tree in trees))[:20]
-
-
-def _closure(modules: Iterable[str]) -> set[str]:
-    """The modules and everything of this package that they import, directly or not."""
-    seen, waiting = set(), list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module in seen:
-            continue
-        seen.add(module)
-        for node in ast.walk(_tree(module)):
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-                waiting += [name for name in names if name.startswith("tepones.") and _source(name).is_file()]
-    return seen
-
-
-def _source(module: str) -> Path:
-    # Found without importing: an import of a package would load torch.
-    return Path(__file__).parents[2].joinpath(*module.split(".")[1:]).with_suffix(".py")
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(_source(module).read_text(encoding="utf-8"))
-
-
-def _without_docstrings(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            first = body[0].value
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                first.value = ""
-    return ast.dump(tree)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,26 +126,49 @@ class Store:
     Parameters
     ----------
     folder : Path
-        Made when the first record is written.
+        Made when the first record is written; nothing is written to read.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
+        self._keys: dict[Cell, str] = {}
+        self._inputs = Inputs(self.folder)
+
+    def __reduce__(self):
+        """In another process a store is the one of its folder there: what it knows is found out once."""
+        return _of_this_process, (self.folder,)
+
+    def key(self, cell: Cell) -> str:
+        """Name of the record of a cell: 20 hexadecimal digits.
+
+        Where a file that the cell reads is not there now, its content is what it was when this store last saw it.
+        """
+        if cell not in self._keys:
+            depends_on = {
+                "cell": identity(cell),
+                "versions": versions(),
+                "inputs": {name: self._inputs.digest(name, path) for name, path in cell.inputs().items()},
+                "requires": [self.key(required) for required in cell.requires()],
+            }
+            self._keys[cell] = _sha256(_canonical(depends_on))[:20]
+        return self._keys[cell]
 
     def get(self, cell: Cell) -> Record | None:
         """The record of a cell, or None if there is none that can be trusted.
 
         A damaged record is told on standard error and treated as missing.
         """
-        path = self._path(cell)
-        if not path.exists():
-            return None
+        path = self.path(cell)
         try:
-            return self._read(path)
+            return self._read(path, cell)
+        except FileNotFoundError:
+            if not path.exists():
+                return None
+            reason = "its tensors are missing"
         except (ValueError, KeyError, TypeError, OSError) as error:
-            message = str(error).splitlines()[0]
-            tqdm.write(f"record {path} is damaged ({message}); it is computed again", file=sys.stderr)
-            return None
+            reason = str(error).splitlines()[0]
+        tqdm.write(f"record {path} is damaged ({reason}); it is computed again", file=sys.stderr)
+        return None
 
     def require(self, cell: Cell) -> Record:
         """The record of a cell that must exist.
@@ -195,41 +187,68 @@ class Store:
         """The record of a cell, computed and stored if it does not exist."""
         return self.get(cell) or self._make(cell)
 
+    def path(self, cell: Cell) -> Path:
+        """Where the record of a cell is, or will be."""
+        return self.folder / kind(cell) / f"{self.key(cell)}.json"
+
+    def clean(self) -> None:
+        """Remove what killed processes have left half-written."""
+        remove_strays(self.folder)
+
     def _make(self, cell: Cell) -> Record:
         start = time.perf_counter()
         values, tensors = cell.compute(self)
         made = {
             "seconds": round(time.perf_counter() - start, 3),
             "versions": versions(),
-            "code": code_hash(type(cell), *cell.code()),
+            "code": code_hash(cell),
             "machine": f"{platform.system()} {platform.machine()}",
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        path = self._path(cell)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        body = {"kind": kind(cell), "cell": dataclasses.asdict(cell), "values": values, "made": made}
+        path = self.path(cell)
+        body = {**self._about(cell), "values": values, "made": made}
         if tensors:
             blob = safetensors.numpy.save(dict(tensors))
-            body["tensors"] = hashlib.sha256(blob).hexdigest()
-            write_atomically(path.with_suffix(".safetensors"), blob)
+            body["tensors"] = {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}
+            write_atomically(_blob(path, body["tensors"]["sha256"]), blob)
         body["checksum"] = _sha256(_canonical(body))
         write_atomically(path, json.dumps(body, indent=1).encode())
-        return self._read(path)
+        return self._read(path, cell)
 
-    def _path(self, cell: Cell) -> Path:
-        return self.folder / kind(cell) / f"{key(cell)}.json"
+    def _about(self, cell: Cell) -> dict[str, Any]:
+        """What a record says of itself, as JSON gives it back: fields that are tuples are lists there."""
+        about = {"kind": kind(cell), "key": self.key(cell), "cell": dataclasses.asdict(cell)}
+        return json.loads(_canonical(about))
 
-    @staticmethod
-    def _read(path: Path) -> Record:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        if body.pop("checksum") != _sha256(_canonical(body)):
+    def _read(self, path: Path, cell: Cell) -> Record:
+        try:
+            body = json.loads(read_whole(path, LARGEST))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        if not isinstance(body, dict):
+            raise ValueError("it is no record")
+        if body.pop("checksum", None) != _sha256(_canonical(body)):
             raise ValueError("its checksum does not match")
-        blob = None
-        if "tensors" in body:
-            blob = path.with_suffix(".safetensors")
-            if hashlib.sha256(blob.read_bytes()).hexdigest() != body["tensors"]:
-                raise ValueError("the checksum of its tensors does not match")
-        return Record(body["values"], body["made"], blob, body.get("tensors"))
+        for name, value in self._about(cell).items():
+            if body.get(name) != value:
+                raise ValueError(f"it is the record of another cell: its {name} is not the one that was asked for")
+        if "tensors" not in body:
+            return Record(body["values"], body["made"], None, None)
+        digest, size = body["tensors"]["sha256"], body["tensors"]["bytes"]
+        blob = _blob(path, digest)
+        if content_hash(blob, size) != digest:
+            raise ValueError("the checksum of its tensors does not match")
+        return Record(body["values"], body["made"], blob, digest)
+
+
+@cache
+def _of_this_process(folder: Path) -> Store:
+    return Store(folder)
+
+
+def _blob(path: Path, digest: str) -> Path:
+    """File of the tensors of a record. Two hosts that make the same record at a time do not share it."""
+    return path.with_name(f"{path.stem}-{digest[:12]}.safetensors")
 
 
 def _canonical(value: object) -> str:

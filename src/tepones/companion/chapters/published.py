@@ -1,17 +1,24 @@
-"""Charts of numbers that others published: tidy frames of `tepones.companion.published` in, Altair charts out."""
+"""The chapter *Published numbers*: its tables and charts, from the frames of `tepones.companion.published`."""
 
 import altair as alt
 import pandas as pd
 
+from tepones.companion import charts, published
 from tepones.companion.charts import PALETTE, SHAPES, WIDTH, tidy
 
 PROTOCOL_NAMES = {"linear": "frozen encoder", "full": "full fine-tuning"}
 
+SCORE_NAMES = {"hscore": "H-score", "leep": "LEEP", "logme": "LogME", "nce": "NCE"}
+"""How readers know the scores of the Transfer Learning Library."""
+
+_SHORT = {"linear": "frozen", "full": "full"}
+"""The protocols where a column is narrow."""
+
 ALL_TARGETS = "mean of the twelve"
-"""Name of the mean over the data sets in `sparse_curves`."""
+"""Name of the mean over the data sets in `curves_chart`."""
 
 GAIN_SHOWN = 5.0
-"""Points at which the colour of a heat map ends: lottery tickets with a frozen encoder lose more than fifty."""
+"""Points at which the colour of a heat map ends, so that small differences show beside losses of tens of points."""
 
 CURVE_SHOWN = (-12, 9)
 """Accuracy points that a curve panel shows; what falls deeper leaves it."""
@@ -25,7 +32,76 @@ _OUTCOMES = {
 }
 
 
-def printed_against_recomputed(frame: pd.DataFrame) -> alt.TopLevelMixin:
+def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Means over the twelve data sets for every model of an architecture, dense first, protocols side by side.
+
+    Parameters
+    ----------
+    architecture : {"resnet50", "mobilenetv1"}
+
+    Returns
+    -------
+    table : DataFrame
+        Columns model and for each protocol the accuracy, the relative increase of the error (rel.) and on how many
+        data sets the model exceeds dense (above).
+    formats : dict
+        The format of each column, as for `tepones.companion.charts.table`.
+    """
+    means = published.sparse_means()
+    means = means[means["architecture"] == architecture].sort_values("sparsity", kind="stable")
+    means = means.sort_values("method", key=lambda name: name.where(name != "Dense", ""), kind="stable")
+    means["above"] = means["above"].where(means["sparsity"] > 0)
+    means["model"] = [
+        f"{row.method} {100 * row.sparsity:g} %".replace(" ", "\N{NO-BREAK SPACE}") if row.sparsity else row.method
+        for row in means.itertuples()
+    ]
+    wide = means.pivot(index="model", columns="protocol").reindex(dict.fromkeys(means["model"]))
+    shown, formats = pd.DataFrame({"model": wide.index}), {}
+    for protocol, word in _SHORT.items():
+        for value, what, form in (
+            ("accuracy", "", ".2f"),
+            ("relative_error_increase", ", rel.", "+.3f"),
+            ("above", ", above", ".0f"),
+        ):
+            shown[word + what] = wide[value, protocol].to_numpy()
+            formats[word + what] = form
+    return shown, formats
+
+
+def best_levels_table(levels: pd.DataFrame) -> pd.DataFrame:
+    """On how many data sets each level of a method is its best one: a row for each protocol and method.
+
+    Parameters
+    ----------
+    levels : DataFrame
+        `tepones.companion.published.sparse_best_levels` of one architecture.
+    """
+    levels = levels.sort_values("sparsity", kind="stable")
+    names = [f"{100 * level:.0f} %" if level else "dense" for level in levels["sparsity"]]
+    levels = levels.assign(level=names, protocol=levels["protocol"].map(PROTOCOL_NAMES))
+    wide = levels.pivot(index=["protocol", "method"], columns="level", values="best")
+    return wide[list(dict.fromkeys(names))].rename_axis(columns=None).reset_index()
+
+
+def protocols_table(both: pd.DataFrame) -> pd.DataFrame:
+    """Dense and best backbone of each data set under both protocols, and how alike these rank; least alike first.
+
+    Parameters
+    ----------
+    both : DataFrame
+        `tepones.companion.published.sparse_linear_against_full`.
+    """
+    both = both.sort_values("kendall", kind="stable")
+    shown = pd.DataFrame({"data set": both["dataset"]})
+    for protocol, word in _SHORT.items():
+        dense = zip(both[f"dense_{protocol}"], both[f"dense_rank_{protocol}"], strict=True)
+        best = zip(both[f"best_{protocol}"], both[f"best_backbone_{protocol}"], strict=True)
+        shown[f"{word}: dense (rank)"] = [f"{accuracy:.2f} ({rank})" for accuracy, rank in dense]
+        shown[f"{word}: best"] = [f"{accuracy:.2f} {backbone}" for accuracy, backbone in best]
+    return shown.assign(τ=both["kendall"])
+
+
+def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Weighted τ as printed (ring) and as it follows from the rows (dot, with a bar where ties leave it open).
 
     Parameters
@@ -65,11 +141,11 @@ def printed_against_recomputed(frame: pd.DataFrame) -> alt.TopLevelMixin:
             base.mark_point(filled=False, size=120, strokeWidth=1.8).encode(x="wtau_reported:Q"),
         ).properties(width=215, height=170)
 
-    charts = [panel(part, str(metric)) for metric, part in frame.groupby("metric", sort=False)]
-    return alt.concat(*charts, columns=2, bounds="flush", spacing={"row": 64, "column": 110})
+    panels = [panel(part, str(metric)) for metric, part in frame.groupby("metric", sort=False)]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"row": 64, "column": 110})
 
 
-def rankers(frame: pd.DataFrame) -> alt.TopLevelMixin:
+def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Weighted τ of every method: a tick for each data set, a dot for the mean; best mean on top.
 
     Parameters
@@ -104,7 +180,7 @@ def rankers(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ).properties(width=WIDTH - 230, height=30 * len(order))
 
 
-def sparse_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
+def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Accuracy points above dense for every method, sparsity and data set; a switch for the protocol.
 
     Parameters
@@ -125,12 +201,16 @@ def sparse_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
     frame = tidy(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
-    labels = [f" {name} " for name in PROTOCOL_NAMES.values()]
-    protocol = alt.param(
-        name="protocol",
-        value="linear",
-        bind=alt.binding_radio(options=list(PROTOCOL_NAMES), labels=labels, name="Protocol: "),
-    )
+    frame["protocol"] = frame["protocol"].map(PROTOCOL_NAMES)
+    protocol = charts.menu("protocol", list(PROTOCOL_NAMES.values()), label="Protocol", switch=True)
+    told = [
+        "backbone:N",
+        "dataset:N",
+        alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)"),
+        alt.Tooltip("gain:Q", format="+.2f", title="points above dense"),
+        alt.Tooltip("noise:Q", format=".2f", title="standard error from seeds"),
+        alt.Tooltip("outcome:N", title="beyond the seeds"),
+    ]
     base = (
         alt.Chart(frame)
         .transform_filter("datum.protocol == protocol")
@@ -141,31 +221,17 @@ def sparse_heatmap(frame: pd.DataFrame) -> alt.TopLevelMixin:
             y=alt.Y("backbone:N", title=None, sort=list(dict.fromkeys(frame["backbone"]))).axis(
                 domain=False, ticks=False
             ),
+            tooltip=told,
         )
     )
-    colour = alt.Color("gain:Q", title="points above dense").scale(
-        scheme="blueorange", domain=[-GAIN_SHOWN, GAIN_SHOWN], reverse=True, clamp=True
-    )
-    told = [
-        "backbone:N",
-        "dataset:N",
-        alt.Tooltip("accuracy:Q", format=".2f", title="accuracy (%)"),
-        alt.Tooltip("gain:Q", format="+.2f", title="points above dense"),
-        alt.Tooltip("noise:Q", format=".2f", title="standard error from seeds"),
-        alt.Tooltip("outcome:N", title="beyond the seeds"),
-    ]
-    dark = alt.when(f"abs(datum.gain) > {0.7 * GAIN_SHOWN}").then(alt.value("white")).otherwise(alt.value("black"))
     return (
-        alt.layer(
-            base.mark_rect(stroke="white").encode(color=colour, tooltip=told),
-            base.mark_text(fontSize=10).encode(text=alt.Text("gain:Q", format="+.1f"), color=dark),
-        )
+        charts.heat_map(base, "gain", "points above dense", GAIN_SHOWN, "+.1f", size=10)
         .add_params(protocol)
         .properties(width=WIDTH - 140, height=21 * frame["backbone"].nunique())
     )
 
 
-def sparse_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
+def curves_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """Accuracy points above dense against sparsity, one panel for each protocol; a menu for the data set.
 
     A bar is two standard errors from the seeds to either side. What falls below the panel leaves it.
@@ -194,11 +260,7 @@ def sparse_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame["level"] = [f"{100 * level:g} %" if level else "dense" for level in frame["sparsity"]]
     frame = tidy(frame, list(frame))
     data_sets = sorted(set(frame["dataset"]) - {ALL_TARGETS}, key=str.lower)
-    target = alt.param(
-        name="target",
-        value=ALL_TARGETS,
-        bind=alt.binding_select(options=[ALL_TARGETS, *data_sets], name="Data set: "),
-    )
+    target = charts.menu("target", [ALL_TARGETS, *data_sets], label="Data set")
     methods = sorted(set(frame["method"]), key=str.lower)
     levels = list(dict.fromkeys(frame["level"]))
 
@@ -221,11 +283,11 @@ def sparse_curves(frame: pd.DataFrame) -> alt.TopLevelMixin:
             base.mark_point(clip=True, filled=True, size=45, opacity=1).encode(y=y, shape=shape),
         ).properties(width=265, height=260)
 
-    charts = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in frame.groupby("protocol", sort=False)]
-    return alt.concat(*charts, columns=2, bounds="flush", spacing={"column": 70}).add_params(target)
+    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in frame.groupby("protocol", sort=False)]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70}).add_params(target)
 
 
-def sparse_outcomes(frame: pd.DataFrame) -> alt.TopLevelMixin:
+def outcomes_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """How many cells of every method lie above dense, and how many of those by more than the seeds explain.
 
     Parameters
@@ -266,11 +328,11 @@ def sparse_outcomes(frame: pd.DataFrame) -> alt.TopLevelMixin:
             .properties(width=215, height=26 * len(methods))
         )
 
-    charts = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in counts.groupby("protocol", sort=False)]
-    return alt.concat(*charts, columns=2, bounds="flush", spacing={"column": 105})
+    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in counts.groupby("protocol", sort=False)]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 105})
 
 
-def tep_ones_curves(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
+def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
     """Accuracy change against sparsity: the TEP-ones paper's ladders in colour, ours behind them in grey.
 
     Changes are from the lowest sparsity that is given of a ladder, which need not be its dense backbone.
@@ -314,11 +376,11 @@ def tep_ones_curves(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMix
             base.mark_point(clip=True, filled=True, size=45).encode(shape="ladder:N"),
         ).properties(width=265, height=240)
 
-    charts = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in theirs.groupby("protocol", sort=False)]
-    return alt.concat(*charts, columns=2, bounds="flush", spacing={"column": 70})
+    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in theirs.groupby("protocol", sort=False)]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70})
 
 
-def tep_ones_agreement(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
+def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
     """Weighted τ of every score inside ladders: from the TEP-ones paper's numbers, and in our study.
 
     Parameters
