@@ -22,6 +22,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", write_vendored)
     app.connect("html-page-context", add_vega, priority=400)
     app.connect("html-page-context", tidy_scripts, priority=900)
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -72,3 +74,14 @@ def tidy_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:
         if "thebe" not in f"{name}{body}".lower():
             kept.setdefault((name, body), script)
     context["script_files"][:] = kept.values()
+
+
+def skip_fields(app: Sphinx, what, name, member, skip, options) -> bool | None:
+    """Leave out the fields of named tuples, which the docstrings of their classes describe; None: decide as usual."""
+    return True if str(getattr(member, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def keep_colons(app: Sphinx, what, name, member, options, lines: list[str]) -> None:
+    """Napoleon takes what a constant's first line says before a colon for its type; an empty comment keeps it away."""
+    if what in ("data", "attribute", "property"):
+        lines[:0] = ["..", ""]

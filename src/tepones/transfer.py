@@ -21,7 +21,7 @@ class Probe(NamedTuple):
     Attributes
     ----------
     accuracy : float
-        Fraction of the test images that are right, in [0, 1].
+        Fraction of the test images that the probe classifies right, in [0, 1].
     regularisation : float
         The chosen inverse strength C of the L2 penalty.
     """

@@ -11,8 +11,6 @@ from tepones.backbones.features import accuracy, extract
 from tepones.backbones.self_supervised import nt_xent, simclr, view
 from tepones.backbones.training import Training
 from tepones.common.errors import TeponesError
-from tepones.companion.study.cells import Images, Pretraining
-from tepones.companion.study.records import Store
 
 TRAINING = Training(epochs=15, learning_rate=0.05, batch_size=32)
 
@@ -66,12 +64,3 @@ def test_a_gradient_that_is_not_finite_stops_it(images):
     backbone = BACKBONES.load("small-resnet")(4, width=8)
     with pytest.raises(TeponesError, match="is not finite"):
         simclr(backbone, *images, Training(epochs=50, learning_rate=1e30, batch_size=32), seed=0)
-
-
-def test_it_is_an_objective_of_a_studys_pre_training(tmp_path):
-    store, source = Store(tmp_path), Images("digits", 6, 4)
-    training = Training(epochs=1, learning_rate=0.05, batch_size=16)
-    store.compute(source)
-    record = store.compute(Pretraining("small-resnet", source, training, 0, "simclr"))
-    assert 0 <= record.values["source_accuracy"] <= 1
-    assert {name.partition(":")[0] for name in record.tensors()} == {"weight", "mask", "early"}

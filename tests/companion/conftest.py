@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tepones.companion import notebooks, render
+from tepones.common import paths
+from tepones.companion import notebooks, render, study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,6 +97,7 @@ parts:
       - file: chapters/small
   - caption: Reference
     chapters:
+      - file: reference/transfer
       - file: bibliography
 """
 
@@ -155,3 +157,12 @@ def pages(small_root, executed):
     assert index == small_root / "elsewhere" / "_build" / "html" / "index.html"
     found = [p for p in index.parent.rglob("*.html") if "_static" not in p.parts]
     return {p: p.read_text(encoding="utf-8") for p in found}
+
+
+@pytest.fixture
+def published_tiny(tiny_checkout, checkout):
+    """A checkout whose published records of the tiny profile are those of `tiny_checkout`: their folder."""
+    for name in (*study.TABLES, study.PROVENANCE):
+        computed = tiny_checkout / "build" / "records" / "tiny" / f"{name}.csv"
+        shutil.copy(computed, paths.published_records("tiny") / computed.name)
+    return paths.published_records("tiny")

@@ -90,6 +90,16 @@ def test_figures_tables_and_numbers_are_placed(chapter):
     assert "50.0%" in text
 
 
+def test_the_reference_is_made_from_the_docstrings(pages):
+    html = next(html for page, html in pages.items() if page.name == "transfer.html")
+    text = " ".join(re.sub(r"<[^>]+>", "", html).split())
+    assert "linear_probe( train_features: ndarray, train_labels: ndarray" in text and "seed: int = 0" in text
+    assert "Test accuracy of a logistic regression on frozen, standardised features." in text
+    # A name of ours is a link, in a signature too; fields of a named tuple are told once, as its docstring has them.
+    assert re.search(r'<a class="reference internal" href="#tepones.transfer.Probe"', html)
+    assert "Attributes: accuracy (float) – Fraction of the test images" in text and "Alias for field" not in text
+
+
 def test_chapters_open_in_binder_and_colab(chapter):
     assert "/main?urlpath=lab/tree/book/chapters/small.ipynb" in chapter[1]
     assert "/blob/main/book/chapters/small.ipynb" in chapter[1]
@@ -98,7 +108,10 @@ def test_chapters_open_in_binder_and_colab(chapter):
 def test_a_broken_book_is_told_with_its_warnings(small, executed, tmp_path):
     source = tmp_path / "book"
     shutil.copytree(small / "book", source)
-    (source / "index.md").write_text("# Title\n\n{cite:p}`nobody1900` {numref}`nowhere`\n", encoding="utf-8")
+    (source / "index.md").write_text(
+        "# Title\n\n{cite:p}`nobody1900` {numref}`nowhere` {py:obj}`tepones.nothing` {py:obj}`os.path`\n",
+        encoding="utf-8",
+    )
     with pytest.raises(TeponesError) as error:
         render.build_site(source, tmp_path)
     message = str(error.value)
@@ -106,4 +119,7 @@ def test_a_broken_book_is_told_with_its_warnings(small, executed, tmp_path):
     assert "nobody1900" in message
     assert "nowhere" in message
     assert "\n" not in message
-    assert "nobody1900" in (paths.build() / "logs" / "site.log").read_text(encoding="utf-8")
+    log = (paths.build() / "logs" / "site.log").read_text(encoding="utf-8")
+    assert "nobody1900" in log
+    # Names of ours have to resolve, those of other packages need not.
+    assert "reference target not found: tepones.nothing" in log and "os.path" not in log

@@ -1,6 +1,9 @@
-"""Labelled features for the tests."""
+"""Labelled features for the tests, and what slow references make of them."""
 
 import numpy as np
+
+from tepones.scores.moments import ClassMoments
+from tepones.scores.summary import oracle_approximating
 
 
 def labelled(n=300, d=12, c=4, seed=0, apart=1.0, scale=1.0, mean=0.0, dtype=np.float64):
@@ -25,3 +28,21 @@ def uneven(n=200, d=10, seed=0, dtype=np.float64):
 
 def one_hot(labels):
     return (np.asarray(labels)[:, None] == np.unique(labels)).astype(float)
+
+
+def moments(features, labels):
+    return ClassMoments().update(features, labels)
+
+
+def scatter_between(z, labels):
+    centred = z - z.mean(0)
+    projector = one_hot(labels) / one_hot(labels).sum(0)
+    fitted = one_hot(labels) @ (projector.T @ centred)
+    return fitted.T @ fitted / len(z)
+
+
+def shrunk_within(z, y):
+    within = sum((y == c).mean() * np.cov(z[y == c].T, bias=True) for c in np.unique(y) if (y == c).sum() > 1)
+    a = oracle_approximating(within, len(z) - len(np.unique(y)))
+    target = (a * np.trace(within) / len(within) + 1e-8) * np.eye(len(within))
+    return within, a, target

@@ -1,5 +1,6 @@
 """The benchmark of pruning: what it compares with what, and what it prints."""
 
+import copy
 import json
 
 import pytest
@@ -12,7 +13,8 @@ from tepones.cli import rank
 from tepones.common.errors import UsageError
 from tepones.pruning import bench
 from tepones.pruning.bench import Measurement
-from tepones.pruning.masks import dense, sparsity
+from tepones.pruning.criteria.block import block
+from tepones.pruning.masks import dense, prunable, sparsity
 
 
 @pytest.fixture
@@ -104,15 +106,43 @@ def test_every_run_has_a_network_of_its_own(network):
     assert len(set(seen)) == 1 and seen[0] > 0
 
 
-def test_the_goals_are_those_of_the_project():
-    goals = {each.what.partition(",")[0]: (each.goal, each.unit) for each in bench.MEASUREMENTS}
-    assert goals == {
-        "one-shot global magnitude": (2, "s"),
-        "block-Fisher saliency": (60, "s"),
-        "training small-resnet with masks / without": (1.1, "times"),
-        "shrink small-resnet at 95 %": (2, "s"),
-        "shrink ResNet-18 at 95 %": (2, "s"),
-    }
+@pytest.fixture
+def made(monkeypatch):
+    """What the timed tasks return: each runs once, on eight images."""
+    results = []
+
+    def run(backbone, task, repeats=1):
+        results.append((backbone, task(copy.deepcopy(backbone))))
+        return 0.0
+
+    monkeypatch.setattr(bench, "seconds", run)
+    monkeypatch.setattr(bench, "N_IMAGES", 8)
+    return results
+
+
+def test_the_one_shot_that_is_timed_prunes_a_resnet_50_by_magnitude_in_the_whole_network(made):
+    bench._one_shot()
+    [(backbone, masks)] = made
+    assert sum(mask.numel() for mask in masks.values()) == 23_454_912  # of torchvision's ResNet-50, without classifier
+    assert sparsity(masks) == pytest.approx(0.95, abs=1e-6)
+    weights = prunable(backbone)
+    kept = min(weights[name][mask].abs().min() for name, mask in masks.items())
+    assert kept >= max(weights[name][~mask].abs().max() for name, mask in masks.items() if not mask.all())
+
+
+def test_the_saliency_that_is_timed_is_that_of_blocks(made):
+    bench._block()
+    [(backbone, saliency)] = made
+    expected = block(backbone, bench._setting("block"))
+    assert saliency.keys() == prunable(backbone).keys()
+    assert all(torch.equal(saliency[name], expected[name]) for name in expected)
+
+
+def test_the_network_that_is_shrunk_in_time_has_channels_to_lose(made):
+    bench._shrink("small-resnet")
+    [(backbone, shrunk)] = made
+    sizes = [sum(weight.numel() for weight in network.parameters()) for network in (shrunk, backbone)]
+    assert sizes[0] < 0.8 * sizes[1]
 
 
 def test_the_training_with_masks_is_held_sparse_and_the_other_is_dense(monkeypatch):

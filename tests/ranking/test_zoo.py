@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError
-from tepones.companion.study import plan, profiles
+from tepones.companion.study import export, plan, profiles
 from tepones.companion.study.cells import load_rung
 from tepones.companion.study.profiles import TaskSize
 from tepones.companion.study.records import Store
@@ -41,7 +41,7 @@ def records(plans, tmp_path_factory):
 @pytest.fixture(scope="module")
 def zoo_folders(plans, records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("zoo")
-    return {kind: zoo.export(planned, records, folder) for kind, planned in plans.items()}
+    return {kind: export.export(planned, records, folder) for kind, planned in plans.items()}
 
 
 @pytest.fixture(scope="module")

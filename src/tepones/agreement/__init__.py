@@ -7,6 +7,8 @@
 from tepones.agreement.between import between_summary
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
 from tepones.agreement.inference import (
+    Ceiling,
+    Interval,
     holm,
     noise_ceiling,
     sign_flip_test,
@@ -19,6 +21,8 @@ from tepones.agreement.tidy import COLUMNS, budget_regret, check, pooled, within
 __all__ = [
     "COLUMNS",
     "MEASURES",
+    "Ceiling",
+    "Interval",
     "between_summary",
     "budget_regret",
     "check",

@@ -16,13 +16,21 @@ _DECIMALS = 9
 
 
 class Interval(NamedTuple):
-    """A mean over ladders × targets with its uncertainty; every field has the leading shape of the cells."""
+    """A mean over ladders × targets with its uncertainty; every field has the leading shape of the cells.
+
+    Attributes
+    ----------
+    mean : ndarray
+    low, high : ndarray
+        Bounds of the confidence interval.
+    p : ndarray
+        Two-sided p-value of a mean of zero, from the same standard error and degrees of freedom.
+    """
 
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
-    """Two-sided p-value of a mean of zero, from the same standard error and degrees of freedom."""
 
 
 def two_level_interval(
@@ -174,14 +182,21 @@ def holm(p) -> np.ndarray:
 
 
 class Ceiling(NamedTuple):
-    """Agreement of repeated fine-tunings with each other."""
+    """Agreement of repeated fine-tunings with each other.
+
+    Attributes
+    ----------
+    tau : float
+        Mean weighted τ between two runs: what a rerun of the ground truth itself would score.
+    worst : float
+        Smallest weighted τ between two runs.
+    sd_points : float
+        Standard deviation of one run, in accuracy points, pooled over the models.
+    """
 
     tau: float
-    """Mean weighted τ between two runs: what a rerun of the ground truth itself would score."""
     worst: float
-    """Smallest weighted τ between two runs."""
     sd_points: float
-    """Standard deviation of one run, in accuracy points, pooled over the models."""
 
 
 def noise_ceiling(repeats) -> Ceiling:

@@ -83,7 +83,7 @@ def weighted_tau(score, accuracy) -> float | np.ndarray:
 
     References
     ----------
-    S. Vigna, A weighted correlation index for rankings with ties, WWW 2015, doi 10.1145/2736277.2741088.
+    Vigna (2015), "A weighted correlation index for rankings with ties", WWW, doi 10.1145/2736277.2741088.
     """
     score, accuracy = as_pair(score, accuracy)
     shape = np.broadcast_shapes(score.shape, accuracy.shape)

@@ -2,7 +2,8 @@
 
 from tepones.common.registry import Registry
 
-#: Besides these, `torchvision:NAME` is any of torchvision's classifiers.
+#: The backbones by name: functions of the number of source classes. Besides these, ``torchvision:NAME`` is any of
+#: torchvision's classifiers.
 BACKBONES = Registry(
     "backbone",
     {
@@ -15,6 +16,7 @@ BACKBONES = Registry(
     families={"torchvision": "tepones.backbones.from_torchvision:from_torchvision"},
 )
 
+#: What a backbone can be pre-trained for.
 OBJECTIVES = Registry(
     "objective",
     {

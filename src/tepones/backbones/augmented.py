@@ -17,7 +17,7 @@ class Augmented(Backbone):
     """A backbone that varies the images while it is in training mode; the draws are those of torch's own generator."""
 
     def prepare(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """As `Backbone.prepare`; in training mode of a random crop of each image, mirrored half of the time."""
+        """As that of `tepones.backbones.base.Backbone`; in training mode each image is varied by `vary`."""
         prepared = super().prepare(images)
         return vary(prepared) if self.training else prepared
 

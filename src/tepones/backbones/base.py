@@ -22,7 +22,7 @@ class Backbone(nn.Module):
     encoder : nn.Module
         Maps images (N, 3, H, W) to features (N, D).
     n_features : int
-        D.
+        The length D of a feature.
     n_classes : int
         Number of source classes.
     mean, std : tuple of float

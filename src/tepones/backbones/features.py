@@ -1,4 +1,4 @@
-"""Images to what the encoders make of them."""
+"""Features and predictions of a backbone for given images."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ BATCH = 512 * 32 * 32
 
 @torch.inference_mode()
 def extract(backbone: Backbone, images: np.ndarray) -> np.ndarray:
-    """Features of the encoder.
+    """Features that the encoder makes of images.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def from_torchvision(name: str, n_classes: int) -> Backbone:
 
 
 def split(network: nn.Module) -> Backbone:
-    """Backbone of one of torchvision's classifiers, which is changed and shares its weights."""
+    """Make a backbone of a network of torchvision's; the network loses its last layer and shares its weights."""
     # In all of torchvision's classifiers the last layer to be registered is the classifier.
     path, last = [item for item in network.named_modules() if isinstance(item[1], nn.Linear | nn.Conv2d)][-1]
     if isinstance(last, nn.Conv2d):

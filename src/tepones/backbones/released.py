@@ -14,7 +14,7 @@ from tepones.common.errors import TeponesError, UsageError
 
 
 def file(name: str) -> Path:
-    """Where the weights of a name lie."""
+    """Path of the file that holds the released weights of a name."""
     return paths.datasets() / "weights" / f"{name}.safetensors"
 
 
@@ -24,9 +24,9 @@ def read(name: str, backbone: str) -> tuple[Backbone, str]:
     Parameters
     ----------
     name : str
-        Of the file `weights/NAME.safetensors`, whose tensors are named and shaped as torchvision's.
+        Name of the file, ``weights/NAME.safetensors``; its tensors are named and shaped as torchvision's.
     backbone : str
-        Of torchvision's family: ``"torchvision:mobilenet_v2"``.
+        A classifier of torchvision's, for example ``"torchvision:mobilenet_v2"``.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def read(name: str, backbone: str) -> tuple[Backbone, str]:
     Raises
     ------
     UsageError
-        If the backbone is not of torchvision's family.
+        If the backbone is not one of torchvision's.
     TeponesError
         If the file is missing or damaged, or a tensor is missing, too many or of another shape; names the file.
     """

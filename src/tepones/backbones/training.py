@@ -31,6 +31,7 @@ class Training:
     batch_size : int
     momentum, weight_decay : float
     label_smoothing : float
+        As torch's optimiser and loss take them.
     """
 
     epochs: float
@@ -92,7 +93,9 @@ def fit(
     masks: Mapping[str, torch.Tensor] | None = None,
     after_step: AfterStep | None = None,
 ) -> None:
-    """Minimise any loss; the loop of `train`, which describes all but these parameters.
+    """Minimise a loss over batches of rows: the loop behind `train`, for any network and any loss.
+
+    The parameters that are not described here are those of `train`.
 
     Parameters
     ----------

@@ -101,6 +101,16 @@ def publish(profile: str) -> None:
 
 
 @commands.command()
+@click.option("--profile", required=True, help="Profile whose records are there: methods for the committed zoo.")
+def zoo(profile: str) -> None:
+    """Write the ladders of a computed profile as the zoo: the first of each pruning method."""
+    from tepones.companion.study import export, profiles
+
+    for folder in export.export_profile(profiles.load(profile)):
+        click.echo(str(folder))
+
+
+@commands.command()
 @click.argument("backbone")
 def prunable(backbone: str) -> None:
     """Print what pruning can remove of a backbone, and what not.

@@ -5,17 +5,19 @@ A new criterion or schedule is one file and one line in its registry.
 
 from tepones.common.registry import Registry
 
+#: The criteria by name, functions of a backbone and a setting that return a saliency for each prunable weight.
 CRITERIA = Registry(
     "criterion",
     {
         "magnitude": "tepones.pruning.criteria.magnitude:magnitude",
-        "random": "tepones.pruning.criteria.random:random",
+        "random": "tepones.pruning.criteria.random_saliency:random",
         "snip": "tepones.pruning.criteria.snip:snip",
         "diagonal": "tepones.pruning.criteria.diagonal:diagonal",
         "block": "tepones.pruning.criteria.block:block",
     },
 )
 
+#: The schedules by name, functions that take a backbone from its masks to those of a given sparsity.
 SCHEDULES = Registry(
     "schedule",
     {
@@ -31,8 +33,8 @@ SCHEDULES = Registry(
     },
 )
 
-#: Schedules whose rungs do not start from the rung before: from the dense backbone, or from another schedule's
-#: rung of the same sparsity.
+#: Where the rungs of a schedule start that do not start from the rung before them, which is from the dense backbone, or
+#: from the rung of the same sparsity of another schedule.
 STARTS = {"one-shot": "dense", "reinitialised": "lottery"}
 
 __all__ = ["CRITERIA", "SCHEDULES", "STARTS"]

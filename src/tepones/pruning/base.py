@@ -16,7 +16,7 @@ Criterion = Callable[[Backbone, "Setting"], Mapping[str, torch.Tensor]]
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a criterion or a schedule may look at.
+    """All that a criterion or a schedule is given besides the backbone and its masks.
 
     Attributes
     ----------
@@ -68,12 +68,15 @@ def sample(setting: Setting, n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def choose_masks(backbone: Backbone, within: Masks, sparsity: float, setting: Setting) -> Masks:
-    """Masks of a sparsity, nested in `within`, by the setting's criterion and scope; the backbone is not changed."""
+    """Masks of a given sparsity, nested in `within`, as criterion and scope of the setting choose them.
+
+    The backbone is not changed.
+    """
     return select(setting.criterion(backbone, setting), sparsity, within, setting.scope)
 
 
 def prune(backbone: Backbone, within: Masks, sparsity: float, setting: Setting) -> Masks:
-    """Choose masks and set the pruned weights to zero, in place."""
+    """As `choose_masks`; then sets the pruned weights of the backbone to zero, in place, and returns the masks."""
     masks = choose_masks(backbone, within, sparsity, setting)
     apply(backbone, masks)
     return masks

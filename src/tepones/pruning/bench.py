@@ -40,7 +40,7 @@ TRAINING = Training(epochs=4, learning_rate=0.1)
 
 @dataclass(frozen=True)
 class Measurement:
-    """One line of the table.
+    """One line of the table: what is measured, and its goal.
 
     Attributes
     ----------

@@ -50,7 +50,10 @@ class Budget:
 
 
 def budget(encoder: Encoder) -> Budget:
-    """All of the budget; `REPEATS` + `WARM_UP` + 3 forward passes of one picture."""
+    """Measure the whole budget of an encoder.
+
+    Cost: a few more forward passes of one picture than the latency is the median of.
+    """
     dense, sparse = stored_bytes(encoder)
     return Budget(
         nonzero_weights(encoder), dense, sparse, flops(encoder), latency_ms(encoder), peak_activation_bytes(encoder)
@@ -63,7 +66,7 @@ def sparsity(encoder: Encoder) -> float:
 
 
 def nonzero_weights(encoder: Encoder) -> int:
-    """Weights of convolutions, linear layers and attention that are not zero."""
+    """Number of the weights of convolutions, linear layers and attention that are not zero."""
     return sum(int(weight.count_nonzero()) for weight in _weights(encoder))
 
 
@@ -136,7 +139,17 @@ def peak_activation_bytes(encoder: Encoder) -> int:
 
 
 class _Alive(TorchDispatchMode):
-    """Follows the storages that operators make, and notices when they are freed."""
+    """While it is active, counts the bytes of all tensors that exist, and remembers the most there were: `peak`.
+
+    Torch calls it for every operator. The memory of each new tensor is added when an operator returns it, and taken
+    off when Python frees it. Tensors that share their memory, as a view and what it is a view of, count once. The
+    weights, which no operator makes, are not counted.
+
+    Parameters
+    ----------
+    picture : tensor
+        The network's input, which counts from the start.
+    """
 
     def __init__(self, picture: torch.Tensor):
         super().__init__()
@@ -145,7 +158,7 @@ class _Alive(TorchDispatchMode):
         self._add(picture)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Run an operator and count the memory of what it returns."""
+        """Run an operator and add the memory of the tensors that it returns and was not given."""
         result = function(*args, **(kwargs or {}))
         given = {tensor.untyped_storage()._cdata for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)}
         for tensor in tree_leaves(result):
@@ -173,7 +186,7 @@ def _picture(encoder: Encoder) -> torch.Tensor:
 
 
 def _weights(encoder: Encoder) -> list[torch.Tensor]:
-    """Weights of the encoder's layers; norms, biases, embeddings and the last layer are none."""
+    """The weights that the budget counts: of convolutions, linear layers and attention, without the last layer."""
     if isinstance(encoder.model, Backbone):
         return list(prunable(encoder.model).values())
     layers = [layer for layer in encoder.model.modules() if layer is not encoder.classifier]

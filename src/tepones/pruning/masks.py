@@ -101,7 +101,7 @@ def select(saliency: Mapping[str, torch.Tensor], target: float, within: Masks, s
 
 
 def _top(values: torch.Tensor, alive: torch.Tensor, n_keep: int) -> torch.Tensor:
-    """The `n_keep` largest values that are alive, of equal ones the earlier; flat tensors."""
+    """Flat mask of the `n_keep` largest values among those where `alive` is True; of equal values the earlier wins."""
     places = alive.nonzero().flatten()
     kept = torch.zeros_like(alive)
     if n_keep == 0:
@@ -116,7 +116,10 @@ def _top(values: torch.Tensor, alive: torch.Tensor, n_keep: int) -> torch.Tensor
 
 
 def _quotas(n_keep: int, sizes: list[int], n_alive: list[int]) -> list[int]:
-    """Weights to keep in each layer: the same fraction of each, largest remainders first, none beyond what is alive."""
+    """How many weights each layer keeps, so that all keep the same fraction of theirs and together `n_keep`.
+
+    What rounding down leaves over goes to the layers with the largest remainders; none keeps more than is alive.
+    """
     exact = [n_keep * size / sum(sizes) for size in sizes]
     quotas = [min(int(share), alive) for share, alive in zip(exact, n_alive, strict=True)]
     while sum(quotas) < n_keep:

@@ -1,4 +1,4 @@
-"""What of a backbone is prunable, and what not, in words and numbers."""
+"""A listing of what pruning can remove of a backbone, and what not."""
 
 from collections import Counter
 
@@ -11,8 +11,8 @@ from tepones.pruning.masks import prunable
 def not_prunable(backbone: Backbone) -> Counter[str]:
     """Number of the encoder's parameters that are not prunable, by kind.
 
-    Norms count with their biases; embeddings are of positions, or the convolutions that make tokens of an image; others
-    are what no kind fits, such as the scales of a layer.
+    ``norms`` are counted with their biases; ``embeddings`` are those of positions and the convolutions that make tokens
+    of an image; ``others`` fit no kind, such as the learned scale of a layer.
     """
     weights, numbers = prunable(backbone), Counter()
     for name, parameter in backbone.named_parameters():
@@ -36,12 +36,12 @@ def _kind(backbone: Backbone, name: str) -> str:
 
 
 def lines(backbone: Backbone) -> list[str]:
-    """The overview as text.
+    """The listing as lines of text.
 
     Parameters
     ----------
     backbone : Backbone
-        Of one source class, so that what its classifier has is what it has for each class.
+        Made for one source class, so that the parameters of its classifier are those for each class.
 
     Returns
     -------

@@ -89,7 +89,7 @@ _CHANGES = {nn.Conv2d: _convolution, nn.Linear: _linear, nn.BatchNorm2d: _batch_
 
 
 def _renew(layer: nn.Module, shape: torch.Size) -> None:
-    """New parameters: a weight of a shape, a bias of its length if the layer has one."""
+    """Give a layer a new weight of a shape and, if it has a bias, a new bias of that length, all zeros."""
     layer.weight = nn.Parameter(layer.weight.new_zeros(shape))
     if layer.bias is not None:
         layer.bias = nn.Parameter(layer.bias.new_zeros(shape[0]))

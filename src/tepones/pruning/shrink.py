@@ -76,14 +76,22 @@ def shrink(backbone: Backbone) -> Backbone:
 
 
 class _Edges:
-    """The tensors of a traced encoder: their constants, their readers, and which share their channels.
+    """What is known of every tensor that flows through a traced encoder, and the two steps that use it.
+
+    A tensor is named by the node of the graph that makes it. Making an object of this class walks the graph once,
+    from the images to the features, and finds for each tensor which of its channels are constants, and with which
+    other tensors it shares its channels: a channel can be removed from all of them or from none. `fold` then makes
+    the constants unread, and `remove` takes out the channels that nobody reads.
 
     Attributes
     ----------
-    constants : dict of node to tensor (C,)
-        Value of each channel, NaN where it is not a constant. Nodes of which nothing is known are missing.
+    constants : dict of node to tensor, shape (C,)
+        The value of each of the tensor's C channels; NaN where the channel is not a constant. A tensor that comes out
+        of an operation unknown here is missing.
     group : dict of node to node
-        Nodes with the same value share their channels.
+        Tensors that share their channels have the same value here; it is one of these tensors.
+    pinned : set of node
+        Tensors, by that value, whose channels have to stay, because an operation unknown here reads them.
     """
 
     def __init__(self, graph: fx.Graph, layers: dict[str, nn.Module]):
@@ -132,7 +140,7 @@ class _Edges:
             self.pinned.update(sources)
 
     def _flattens_pixel(self, node: fx.Node) -> bool:
-        """Whether a node makes (N, C) of (N, C, 1, 1)."""
+        """Whether a node only drops the two last axes of a tensor of one place: (N, C, 1, 1) to (N, C)."""
         flattens = isinstance(self._layer(node), nn.Flatten) or node.target is torch.flatten
         return flattens and _averages_all(self._layer(node.all_input_nodes[0]))
 

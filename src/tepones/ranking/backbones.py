@@ -11,7 +11,7 @@ from tepones.ranking import checkpoints, zoo
 def load_backbones(
     names: Sequence[str | Path], download: bool = False
 ) -> tuple[list[Encoder], list[dict[str, object]]]:
-    """Load what can be loaded.
+    """Load the backbones that names stand for; one that cannot be loaded does not stop the others.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
 
 
 def _loaders(name: str, download: bool) -> Iterator[tuple[str, object]]:
-    """What a name stands for: pairs of a name for messages and a function that loads one encoder."""
+    """The encoders that a name stands for, each as a name for messages and a function that loads it."""
     architecture, equals, file = name.partition("=")
     path = Path(file if equals else name)
     if equals:

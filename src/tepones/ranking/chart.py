@@ -1,4 +1,4 @@
-"""The chart of a ranking."""
+"""The chart of a ranking, and the page that shows it."""
 
 from pathlib import Path
 

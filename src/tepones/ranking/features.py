@@ -8,7 +8,7 @@ from tepones.common.errors import TeponesError, UsageError, one_line
 
 
 def read_features(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays that `tepones.score` takes from a ``.npz`` file; nothing pickled in it is read.
+    """Read the arrays that `tepones.scores.score` takes from a ``.npz`` file; nothing pickled in it is read.
 
     Parameters
     ----------

@@ -12,9 +12,10 @@ import hashlib
 import io
 import json
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
@@ -28,20 +29,13 @@ from tepones.common import paths
 from tepones.common.config import Strict, first_error
 from tepones.common.errors import TeponesError, choose, one_line
 from tepones.common.files import write_atomically
-from tepones.companion.study.records import Store, versions
 from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
 from tepones.pruning.masks import prunable
 from tepones.pruning.resize import resize
 from tepones.ranking import checkpoints
 
-if TYPE_CHECKING:
-    from tepones.companion.study.profiles import Ladder, Profile
-
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors.gz"
-
-#: What a manifest tells of how a ladder was made: fields of `tepones.companion.study.profiles.Ladder`.
-_CONFIG = {"criterion", "schedule", "scope", "objective", "pretraining", "weights", "fine_tuning"}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -187,85 +181,55 @@ def load(ladder: Path, file: str) -> Encoder:
     return encoder
 
 
-def export(ladder: "Ladder", records: Store, destination: Path) -> Path:
-    """Write a ladder of a computed study.
+def write(
+    ladder: Path,
+    backbones: Iterable[Backbone],
+    about: Mapping[str, Any],
+    source_accuracy: Callable[[Backbone], float | None],
+) -> None:
+    """Write a ladder.
 
     Parameters
     ----------
-    ladder : Ladder
-    records : Store
-        With its rungs, computed.
-    destination : Path
-        The ladder's folder is made in it; the manifest is written last.
-
-    Returns
-    -------
-    Path
-        The ladder's folder.
+    ladder : Path
+        Its folder, which is made; the manifest is written last.
+    backbones : iterable of Backbone
+        The rungs, from dense to sparsest. Their weights are rounded in place.
+    about : mapping of str to object
+        The fields of `Manifest` that are not measured here: architecture, task, side, method, config, seed, versions.
+    source_accuracy : callable
+        What a rounded backbone reaches on the source task, in [0, 1]; None if that is not known.
 
     Raises
     ------
     TeponesError
-        If a record is missing, or the backbone cannot be shrunk.
+        If a backbone cannot be shrunk.
     """
-    # Here, not above: reading the zoo needs no study, and importing it takes seconds.
-    from tepones.backbones.features import accuracy
-    from tepones.companion.study import plan
-    from tepones.companion.study.cells import load_rung
+    # Here, not above: reading the zoo does not shrink, and the import takes seconds.
     from tepones.pruning.shrink import shrink
 
-    target = destination / ladder.name.replace(" ", "-")
-    images = records.require(plan.images(ladder.source, ladder.pixels)).tensors()
-    test_images, test_labels = images["test_images"], images["test_labels"]
-    preparation = checkpoints.preparation(ladder.backbone, ladder.pixels)
+    preparation = checkpoints.preparation(about["architecture"], about["side"])
     rungs: list[dict[str, Any]] = []
-    for level, cell in enumerate(plan.rungs(ladder)):
-        model, _ = load_rung(records, cell)
+    for level, model in enumerate(backbones):
         if level == 0:
             n_dense = _n_weights(model)
         _round(model)
-        encoder = Encoder("", ladder.backbone, model, preparation)
+        encoder = Encoder("", about["architecture"], model, preparation)
         content = compress(serialise(_state(model)))
         file = f"rung-{level:02d}{SUFFIX}"
-        write_atomically(target / file, content)
+        write_atomically(ladder / file, content)
         rungs.append(
             {
                 "file": file,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "sparsity": 1 - nonzero_weights(encoder) / n_dense,
-                "source_accuracy": accuracy(model, test_images, test_labels) if len(test_labels) else None,
+                "source_accuracy": source_accuracy(model),
                 "budget": asdict(budget(encoder)),
-                "shrunk": asdict(budget(Encoder("", ladder.backbone, shrink(model), preparation))),
+                "shrunk": asdict(budget(Encoder("", about["architecture"], shrink(model), preparation))),
             }
         )
-    about = {
-        "format": 3,
-        "architecture": ladder.backbone,
-        "task": ladder.source.model_dump(),
-        "side": ladder.pixels,
-        "method": ladder.method,
-        "config": ladder.model_dump(include=_CONFIG),
-        "seed": ladder.seed,
-        "values": "float16",
-        "versions": versions(),
-        "rungs": rungs,
-    }
-    write_atomically(target / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
-    return target
-
-
-def export_profile(profile: "Profile", destination: Path | None = None) -> list[Path]:
-    """Write the first ladder of each method of a computed profile, into `data/zoo` by default.
-
-    Variants of a method, which have a label, are left out: the repository has room for 15 MB.
-    """
-    from tepones.companion.study import plan
-
-    first: dict[str, Ladder] = {}
-    for ladder in (ladder for ladder in profile.ladders if not ladder.label):
-        first.setdefault(ladder.method, ladder)
-    records = plan.store(profile)
-    return [export(ladder, records, destination or folder()) for ladder in first.values()]
+    whole = {"format": 3, **about, "values": "float16", "rungs": rungs}
+    write_atomically(ladder / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
 
 
 def _unpack(content: bytes, model: nn.Module) -> bytes:

@@ -13,6 +13,7 @@ from tepones.scores.base import Score
 if TYPE_CHECKING:
     import pandas as pd
 
+#: The scores by name. `SCORES.load(name)` is a `tepones.scores.base.Score`, which says what the score is.
 SCORES = Registry(
     "score",
     {
@@ -95,8 +96,8 @@ def score(
     Raises
     ------
     UsageError
-        On an unknown score, one whose input is missing, shapes that do not match, NaN, fewer than two classes,
-        probabilities that are none: one line that names the score, row, column or class.
+        On an unknown score, one whose input is missing, shapes that do not match, NaN, fewer than two classes, or
+        rows of `probabilities` that are no distribution: one line that names the score, row, column or class.
 
     Notes
     -----
@@ -180,7 +181,7 @@ def behaviour() -> "pd.DataFrame":
 
 
 def _choose(names: Iterable[str] | None, probabilities: bool, facts: Mapping[str, float]) -> dict[str, Score]:
-    """Scores by name, with all that they need given."""
+    """The wanted scores, by name; where none are named, all whose input is given."""
     entries = {name: SCORES.load(name) for name in (SCORES if names is None else names)}
     lacking = {
         name: entry.needs

@@ -21,7 +21,8 @@ class Behaviour:
         With N ≤ D and features of about unit variance: ``"tells"`` (true labels score higher than shuffled ones),
         ``"blind"`` (any labels get the same value), ``"reversed"``; ``"no part"`` if labels or features play none.
     empty : str
-        The value if no feature is active.
+        The value if no feature is active: a formula in N, the class frequencies π_c and counts n_c and the number of
+        classes C; ``"no part"`` if features play none, ``"any"`` if nothing is said of the value.
     """
 
     scaling: str = "same"
@@ -39,16 +40,18 @@ class Score:
     Attributes
     ----------
     function : callable
-        Its parameters say what it needs: any of `moments`, `features`, `labels`, `probabilities`, `facts` and
-        `seed`. Returns a float, or a dictionary from the names of parts to floats.
+        Computes the score. The names of its parameters say what it is given: any of `moments`, `features`, `labels`,
+        `probabilities`, `facts` and `seed`. Returns a float, or a dictionary from the names of parts to floats.
     title : str
         Its name in words.
     source : str
         Where the definition is from, and which variant this is.
     range, units, cost : str
+        In words, for tables.
     behaviour : Behaviour
     maximum : callable, optional
-        Number of classes to the largest value there is; a score that reaches it is saturated.
+        Takes the number of classes and returns the largest value that the score can have; a score that reaches it is
+        called saturated. Left out where there is no largest value.
     uses_labels : bool
         Whether the target's labels play a part: without, there is nothing to compare with on shuffled ones.
     """
@@ -70,7 +73,7 @@ class Score:
 
     @property
     def needs(self) -> str:
-        """The input that decides when it can be computed: moments, features, probabilities or model facts."""
+        """The rarest input that the score needs, one of moments, features, probabilities and model facts."""
         for parameter, need in (("facts", "model facts"), ("probabilities", "probabilities")):
             if parameter in self.parameters:
                 return need

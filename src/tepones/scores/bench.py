@@ -24,7 +24,7 @@ from tepones.scores.policy import rows_per_block
 
 @dataclass(frozen=True)
 class Size:
-    """Rows, features and classes."""
+    """Numbers of rows, features and classes of the synthetic features."""
 
     n: int
     n_features: int
@@ -138,7 +138,10 @@ def _compute(names: Sequence[str], data: dict[str, np.ndarray]) -> None:
 
 
 def _measure(task: Callable[[], object]) -> tuple[float, int]:
-    """CPU seconds and peak bytes. Watching the memory takes time, so what is quick runs again without."""
+    """CPU seconds of a task, and the most bytes that arrays took while it ran.
+
+    Watching the memory takes time, so a task that is quick is timed once more without it.
+    """
     tracemalloc.start()
     seconds = _time(task)
     peak = tracemalloc.get_traced_memory()[1]

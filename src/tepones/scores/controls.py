@@ -41,7 +41,7 @@ def active_features(moments: ClassMoments) -> float:
 
 
 def random(moments: ClassMoments, seed: int = 0) -> float:
-    """Draw a number in [0, 1) that depends on the seed and the features, and on nothing else."""
+    """A pseudo-random number in [0, 1), decided by the seed and the features: what guessing is worth."""
     summary = moments.summary
     content = np.concatenate([summary.spread.mean, summary.spread.variance, [summary.n]]).astype(np.float32)
     return float(np.random.default_rng([seed, zlib.crc32(content.tobytes())]).random())

@@ -11,7 +11,7 @@ from tepones.scores.summary import Summary, cholesky, mirror
 
 
 class Discriminant(NamedTuple):
-    """Logits of the classes: rows @ coefficients + intercepts.
+    """A fitted discriminant: the logits of the classes are ``rows @ coefficients + intercepts``.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Discriminant(NamedTuple):
     intercepts: np.ndarray
 
     def posteriors(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities of the classes, (rows, C), for rows about the mean that the coefficients were made for."""
+        """Class probabilities, shape (rows, C), of rows that are relative to the same point as the class means were."""
         return softmax(rows @ self.coefficients + self.intercepts, axis=1)
 
 

@@ -37,7 +37,7 @@ def gbc_spherical(moments: ClassMoments) -> float:
     """Class separability under spherical Gaussians: −log of the summed Bhattacharyya coefficients of all pairs.
 
     Pándy et al. (2022), "Transferability estimation using Bhattacharyya class separability", arXiv 2111.12780:
-    D_B(i, j) = ⅛ Δᵀ S⁻¹ Δ + ½ log(|S|/√(|S_i| |S_j|)) with S = (S_i + S_j)/2. The paper's score is −Σ exp(−D_B),
+    D_B(i, j) = ⅛ Δᵀ S⁻¹ Δ + ½ log(det S/√(det S_i det S_j)) with S = (S_i + S_j)/2. The paper's score is −Σ exp(−D_B),
     which underflows in many dimensions: this is −log(−GBC), which ranks alike. The determinant of a spherical
     covariance is σ²ᵈ (released codes forget d). The paper first projects on 64 principal components; this
     works on all active features. The variance of a class is at least 10⁻⁴ of the total.

@@ -179,7 +179,26 @@ def posterior(features: Any, labels: Any, moments: ClassMoments | None = None) -
 
 
 def _left_out_posteriors(features: np.ndarray, codes: np.ndarray, summary) -> np.ndarray:
-    """Posteriors (N, C) of linear discriminant analysis, each row left out of the fit that judges it."""
+    """Class posteriors of every row, by a linear discriminant analysis that is fitted to all rows but this one.
+
+    Leaving a row out moves the mean of its own class and takes one term out of the within-class covariance, so the
+    fit without it follows from the fit of all rows by an update of rank one (Sherman and Morrison): N fits for little
+    more than the cost of one. The scale of the features and the intensity and target of the shrinkage stay those of
+    all rows.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D)
+    codes : ndarray of int64, shape (N,)
+        Row of each label's class in the tables of `summary`.
+    summary : Summary
+        Of these rows.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, C)
+        Rows sum to 1. A class whose only row is left out has the posterior 0 there.
+    """
     factor, a = summary.within_factor()
     n, counts = summary.n, summary.counts
     means = solve_triangular(factor, (summary.deviations / summary.spread.scale).T, lower=True).T

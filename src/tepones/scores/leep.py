@@ -40,7 +40,7 @@ def nce(probabilities: Any, labels: Any) -> float:
     Raises
     ------
     UsageError
-        If the probabilities are none; names the first bad row.
+        If a row of `probabilities` is no probability distribution; names the first such row.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def leep(probabilities: Any, labels: Any) -> float:
     Raises
     ------
     UsageError
-        If the probabilities are none; names the first bad row.
+        If a row of `probabilities` is no probability distribution; names the first such row.
 
     Notes
     -----

@@ -23,17 +23,17 @@ BLOCK = 2**21
 
 
 def rows_per_block(n_features: int) -> int:
-    """Rows of a block of `BLOCK` elements."""
+    """Number of rows in a block of features, so that a block has about `BLOCK` elements; at least one."""
     return max(1, BLOCK // n_features)
 
 
 def is_tensor(array: Any) -> bool:
-    """Whether this is a torch tensor, found out without importing torch."""
+    """Whether an object is a torch tensor; finding out does not import torch."""
     return type(array).__module__.partition(".")[0] == "torch"
 
 
 def as_array(array: Any) -> np.ndarray:
-    """The array itself if it is one (memory-mapped files stay on disk), else a numpy view or copy of it."""
+    """A tensor or numpy array as it is (memory-mapped files stay on disk); of anything else a numpy array."""
     if is_tensor(array):
         array = array.detach().cpu()
         return (array.float() if array.is_floating_point() and array.itemsize < 4 else array).numpy()
@@ -41,7 +41,7 @@ def as_array(array: Any) -> np.ndarray:
 
 
 def check_shape(features: Any) -> None:
-    """Refuse what is not an N × D array of real numbers with at least one row and one column."""
+    """Refuse what is not an N × D array of real numbers with N and D of at least one; raises UsageError."""
     if features.ndim != 2:
         raise UsageError(f"features have shape {tuple(features.shape)}; expected (rows, features)")
     if features.shape[0] == 0:
@@ -116,6 +116,6 @@ def encode(labels: Any, n_rows: int | None = None) -> tuple[np.ndarray, list]:
 
 
 def check_classes(n_classes: int) -> None:
-    """Refuse labels that hold fewer than two classes."""
+    """Refuse labels that hold fewer than two classes; raises UsageError."""
     if n_classes < 2:
         raise UsageError(f"labels hold {n_classes} class{'es' * (n_classes != 1)}; expected at least two")

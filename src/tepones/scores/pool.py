@@ -1,7 +1,7 @@
 """Scores that their authors normalise over a pool of models: the explicit step from raw parts to a ranking.
 
 What these functions return depends on which other models are in the pool, so it is no property of a model and is
-kept out of `tepones.score`.
+kept out of `tepones.scores.score`.
 """
 
 import numpy as np
@@ -23,6 +23,11 @@ def etran(energy: np.ndarray, lda: np.ndarray) -> np.ndarray:
     """ETran over a pool: 0.15 min-max(energy) + 0.85 min-max(LDA), the released weights, in [0, 1].
 
     Gholami et al. (2023), arXiv 2308.02027.
+
+    Parameters
+    ----------
+    energy, lda : array_like, shape (models,)
+        The scores of these names, of every model of the pool.
     """
     return 0.15 * min_max(energy) + 0.85 * min_max(lda)
 
@@ -32,5 +37,10 @@ def ncti(seli: np.ndarray, ncc: np.ndarray, vc: np.ndarray) -> np.ndarray:
 
     Wang et al. (2023), "How far pre-trained models are from neural collapse on the target dataset informs their
     transferability", ICCV.
+
+    Parameters
+    ----------
+    seli, ncc, vc : array_like, shape (models,)
+        The parts that `tepones.scores.ncti.ncti` returns, of every model of the pool.
     """
     return min_max(seli) + min_max(ncc) - min_max(vc)

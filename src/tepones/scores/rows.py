@@ -35,7 +35,10 @@ def prepare(features: Any, labels: Any, moments: ClassMoments | None) -> tuple[n
 
 
 def blocks(features: np.ndarray, spread: Spread, standardised: bool = False) -> Iterator[tuple[slice, np.ndarray]]:
-    """Active features about their mean, in float64: pairs of the rows' slice and a fresh (rows, d) array."""
+    """The active features, block by block, with their mean taken off and, if wanted, divided by their deviation.
+
+    Yields pairs: the slice of the rows, and a fresh array of float64, shape (rows, d), of these rows.
+    """
     size = policy.rows_per_block(spread.n_features)
     for start in range(0, len(features), size):
         where = slice(start, start + size)
@@ -43,7 +46,7 @@ def blocks(features: np.ndarray, spread: Spread, standardised: bool = False) -> 
 
 
 def centred(rows: np.ndarray, spread: Spread, standardised: bool = False) -> np.ndarray:
-    """Active features of some rows about their mean, in float64."""
+    """Active features of some rows, float64 of shape (rows, d), with the mean of all rows taken off."""
     rows = (rows if spread.n_active == spread.n_features else rows[:, spread.active]) - spread.mean
     if standardised:
         rows /= spread.scale
@@ -51,6 +54,6 @@ def centred(rows: np.ndarray, spread: Spread, standardised: bool = False) -> np.
 
 
 def by_class(codes: np.ndarray) -> Iterator[np.ndarray]:
-    """Row numbers of each class, rising."""
+    """For each class the numbers of its rows, in rising order."""
     order = np.argsort(codes, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)

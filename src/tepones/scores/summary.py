@@ -167,7 +167,18 @@ def oracle_approximating(covariance: np.ndarray, n: int) -> float:
 
 
 def cholesky(matrix: np.ndarray) -> np.ndarray:
-    """Lower factor of a positive definite column-major matrix, in its memory."""
+    """Lower Cholesky factor of a positive definite matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (d, d)
+        Column-major. The factor is written into its memory.
+
+    Raises
+    ------
+    TeponesError
+        If the matrix is not positive definite.
+    """
     factor, failed = dpotrf(matrix, lower=1, clean=1, overwrite_a=1)
     if failed:
         raise TeponesError(f"a covariance of {len(matrix)} features is not positive definite, but for rounding")
@@ -175,7 +186,7 @@ def cholesky(matrix: np.ndarray) -> np.ndarray:
 
 
 def squared_norm(matrix: np.ndarray) -> float:
-    """Sum of squares of a column-major matrix."""
+    """Sum of the squares of all elements of a column-major matrix."""
     entries = matrix.ravel(order="K")
     return float(entries @ entries)
 

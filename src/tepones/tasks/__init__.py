@@ -9,6 +9,7 @@ from tepones.tasks.sources import SOURCES
 
 _GLYPHS = ("latin", "greek", "cyrillic", "operators", "arrows", "symbols")
 
+#: The tasks by name. Photographs must be on this machine already, since no task downloads anything.
 TASKS = Registry(
     "task",
     {

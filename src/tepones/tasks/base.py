@@ -55,7 +55,7 @@ def check_classes(name: str, where: object, found: int, expected: int) -> None:
 def balanced_split(
     labels: np.ndarray, train_per_class: int, test_per_class: int, seed: int | Iterable[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of a seeded, disjoint, class-balanced training and test split.
+    """Numbers of the rows of a training and a test split, as many of every class, drawn at random by the seed.
 
     A class with too few rows gives its test rows first and what is left to training.
     """

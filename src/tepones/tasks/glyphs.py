@@ -107,7 +107,7 @@ def _split(name: str, per_class: int, seed: int, split: int) -> tuple[np.ndarray
 
 
 def check_made(name: str, n_classes: int, pixels: int, classes: int | None) -> None:
-    """Refuse what a task of 32×32 pixels and `n_classes` classes cannot give; raises UsageError."""
+    """Raise UsageError unless a task made here is asked for what it has: 32×32 pixels and its own number of classes."""
     if pixels != SIDE:
         raise UsageError(f"{name}: pixels {pixels} is not possible; this task has images of {SIDE} pixels only")
     check_classes(name, "the task", n_classes, n_classes if classes is None else classes)

@@ -1,4 +1,4 @@
-"""The data sets of photographs: what they are called, where they lie, and how they are had.
+"""The data sets of photographs: what they are called, where they lie, and how to get them.
 
 All lie below one root folder, `paths.datasets()`. Of the twelve transfer data sets of arXiv 2111.13445, Birdsnap
 is left out: torchvision does not offer it.
@@ -14,7 +14,7 @@ from tepones.common.errors import TeponesError, UsageError
 
 @dataclass(frozen=True)
 class Source:
-    """One data set.
+    """One data set: its size, its splits, and where it lies.
 
     Attributes
     ----------
@@ -91,12 +91,12 @@ def places(name: str) -> list[Path]:
 
 
 def locate(name: str) -> Path | None:
-    """The first of `places` that is there; None if none is."""
+    """The first of a data set's `places` that exists; None if none does."""
     return next((place for place in places(name) if place.is_dir()), None)
 
 
 def how_to_get(name: str) -> str:
-    """What the user can do to have a data set, in a few words."""
+    """What the user can do to get a data set, in a few words for messages."""
     source = SOURCES[name]
     return source.by_hand.format(folder=places(name)[0]) or f"run `tepones download {name}`"
 

@@ -112,7 +112,7 @@ def _official(name: str, path: Path) -> Listing:
 
 
 def _pictures(dataset: Any) -> Part:
-    """What a data set of torchvision's lists. Files are sorted, for not all of the classes do it."""
+    """Pictures and labels that a data set of torchvision's lists; files are sorted, which not all of them do."""
     kind = type(dataset).__name__
     if kind.startswith("CIFAR"):
         return dataset.data, np.array(dataset.targets)

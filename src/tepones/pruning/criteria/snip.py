@@ -1,4 +1,4 @@
-"""SNIP: connection sensitivity |g ⊙ θ| (Lee, Ajanthan and Torr 2019, arXiv 1810.02340).
+"""SNIP: connection sensitivity, ``|g ⊙ θ|`` (Lee, Ajanthan and Torr 2019, arXiv 1810.02340).
 
 The sensitivity is the derivative of the loss by a mask of ones that multiplies the weights, as in the authors' code
 (namhoonlee/snip-public). The paper scores a network at initialisation; here it scores the weights that it is given.

@@ -25,8 +25,8 @@ class Config:
     Attributes
     ----------
     n_prunings : int
-        n. The paper finds no difference between Δt of 100 and of 1000 steps; a whole rung of ours takes tens to
-        hundreds of steps. Ours: 8.
+        The number n above. The paper finds no difference between Δt of 100 and of 1000 steps; a whole rung of ours
+        takes tens to hundreds of steps. Ours: 8.
     until : float
         When the last pruning is over, as a fraction of the steps; the rest of the training repairs. Ours: 0.75.
 

@@ -1,8 +1,8 @@
 """STR: soft threshold weight reparameterisation (Kusupati et al. 2020, arXiv 2002.03231; code: RAIVNLab/STR).
 
-The weights W of layer l are used as S(W, s_l) = sign(W) · max(|W| - g(s_l), 0) with g the sigmoid, and the thresholds
-s_l are learned by gradient descent with the weights: the loss decides how sparse each layer becomes. In the authors'
-code the weight decay pulls all s_l towards zero, up from a low start, and the two decide where the sparsity ends
+The weights W of layer l are used as ``S(W, s_l) = sign(W) · max(|W| - g(s_l), 0)`` with g the sigmoid, and the
+thresholds s_l are learned by gradient descent with the weights: the loss decides how sparse each layer becomes. In the
+authors' code the weight decay pulls all s_l towards zero, up from a low start, and both decide where the sparsity ends
 (configs/largescale/resnet50-str.yaml: start -3200, decay 2.25e-5 for 90.23 %). A rung has to end at a given sparsity,
 so what pushes here is a common shift of all s_l after every step, just as large as a cubic ramp of the sparsity asks,
 from that of the rung before (our choice). It is used for the first half of the training; in the second half the masks

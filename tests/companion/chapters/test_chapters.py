@@ -5,10 +5,10 @@ from pathlib import Path
 from tepones.companion import chapters, notebooks
 
 MODULES = Path(chapters.__file__).parent
-TESTS = Path(__file__).parent / "chapters"
+TESTS = Path(__file__).parent
 
 
 def test_every_notebook_has_its_module_and_its_test_and_no_module_is_without_a_notebook():
     names = {name.replace("-", "_") for name in notebooks.names()}
     assert {path.stem for path in MODULES.glob("*.py")} - {"__init__"} == names
-    assert {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")} == names
+    assert {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")} - {"chapters"} == names

@@ -1,18 +1,28 @@
-"""Ladders as a study records them: interrupted, resumed, stopped at the last good rung."""
+"""Cells: rungs as they were asked for, interrupted, resumed, stopped at the last good one; who sees which images."""
+
+import shutil
 
 import numpy as np
 import pytest
 
 from tepones.backbones.training import Training
 from tepones.common.errors import TeponesError
+from tepones.companion import study
+from tepones.companion.study import plan
 from tepones.companion.study.cells import Images, Pretraining, Rung, load_rung
 from tepones.companion.study.records import Store
 from tepones.pruning.masks import prunable, sparsity
 from tepones.pruning.schedules import channels, iterative, lottery
 
 SOURCE = Images("digits", 8, 4)
+
+
 DENSE = Pretraining("small-resnet", SOURCE, Training(epochs=2, learning_rate=0.1, batch_size=16), 1)
+
+
 SPARSITIES = (0.5, 0.8, 0.95)
+
+
 RESUMED = [("iterative", iterative), ("lottery", lottery), ("structured", channels)]
 
 
@@ -94,3 +104,52 @@ def test_a_structured_rung_is_loaded_with_its_shapes_and_its_sparsity_counts_fro
         assert values["sparsity"] == pytest.approx(1 - values["nonzero_weights"] / n_dense)
         assert all(mask.all() for mask in masks.values()) and values["collapsed"] == ""
         assert network.classifier.in_features < 128
+
+
+def test_a_pre_training_may_be_self_supervised(tmp_path):
+    store, source = Store(tmp_path), Images("digits", 6, 4)
+    training = Training(epochs=1, learning_rate=0.05, batch_size=16)
+    store.compute(source)
+    record = store.compute(Pretraining("small-resnet", source, training, 0, "simclr"))
+    assert 0 <= record.values["source_accuracy"] <= 1
+    assert {name.partition(":")[0] for name in record.tensors()} == {"weight", "mask", "early"}
+
+
+def test_sparsities_are_those_of_the_profile(tiny):
+    rungs = study.load("tiny", "live")["rungs"]
+    for _, ladder in rungs.groupby("ladder"):
+        total = ladder["nonzero_weights"].iloc[0]
+        expected = [0, *tiny.ladders[0].sparsities]
+        assert list(ladder["nonzero_weights"]) == [round((1 - s) * total) for s in expected]
+        assert np.allclose(ladder["sparsity"], expected, atol=1 / total)
+
+
+def test_recorded_masks_are_nested_and_hold(tiny):
+    store = plan.store(tiny)
+    for ladder in tiny.ladders:
+        before = None
+        for cell in plan.rungs(ladder):
+            backbone, masks = load_rung(store, cell)
+            weights = dict(backbone.named_parameters())
+            assert all(not weights[name][~mask].any() for name, mask in masks.items())
+            assert before is None or not any((masks[name] & ~before[name]).any() for name in masks)
+            assert sparsity(masks) == pytest.approx(store.require(cell).values["sparsity"])
+            before = masks
+
+
+def test_scores_and_the_choice_of_the_probe_never_see_the_test_split(tiny_checkout, tiny, tmp_path, monkeypatch):
+    rung = plan.rungs(tiny.ladders[0])[1]
+    target, judged, scoring = next(iter(plan.evaluations(tiny, tiny.ladders[0], rung)))
+    shutil.copytree(tiny_checkout / "build" / "records" / "tiny", tmp_path, dirs_exist_ok=True)
+    before, after = plan.store(tiny), Store(tmp_path)
+    values, tensors = target.compute(before)
+    for cell in (target, judged[0][2], scoring):
+        after.path(cell).unlink()
+    swapped = {**tensors, "test_images": 255 - tensors["test_images"]}
+    monkeypatch.setattr(type(target), "compute", lambda self, store: (values, swapped))
+    after.compute(target)
+    scores = [[row["value"] for row in store.compute(scoring).values["rows"]] for store in (before, after)]
+    probes = [store.compute(judged[0][2]).values for store in (before, after)]
+    assert scores[0] == scores[1]
+    assert probes[0]["regularisation"] == probes[1]["regularisation"]
+    assert probes[0]["accuracy"] != probes[1]["accuracy"]

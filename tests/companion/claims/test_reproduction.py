@@ -1,0 +1,223 @@
+"""Two sets of records beside each other, with differences that are known; and single records made again."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tepones.common import paths
+from tepones.common.errors import TeponesError, UsageError
+from tepones.companion import study
+from tepones.companion.claims import reproduction
+from tepones.companion.study import plan, profiles, records
+
+#: Seconds that making a record of the study on photographs, with all that it needs, may have taken to be sampled.
+CHEAP = 90
+SAMPLE = 3
+
+#: Between machines rounding may turn the class of a few test images, and moves scores in their third digit.
+ACCURACY, SCORE = 0.02, 0.01
+
+CLAIMS = """\
+- {claim: gains, source: companion, words: w, statistic: gain over dense, side: above, threshold: 0, unit: points,
+   profiles: [tiny]}
+- {claim: ranks, source: companion, words: w, statistic: agreement, arguments: {score: gaussian}, side: above,
+   threshold: 0, unit: τ, profiles: [tiny]}
+- {claim: elsewhere, source: companion, words: w, statistic: gain over dense, side: above, threshold: 0, unit: points,
+   profiles: [natural]}
+"""
+
+
+def tables(hump, seed=0):
+    """Records of four ladders on two targets: accuracy gains `hump` points at the middle rung; the score follows it."""
+    rng = np.random.default_rng(seed)
+    rungs, transfer, scores = [], [], []
+    for number in range(4):
+        ladder = {"ladder": f"magnitude {number}"}
+        for rung, sparsity in enumerate((0.0, 0.5, 0.8, 0.9)):
+            place = ladder | {"rung": rung}
+            about = {"method": "magnitude", "seed": number, "sparsity": sparsity, "source_accuracy": 0.9 - 0.1 * rung}
+            rungs.append(place | about)
+            for target in ("near", "far"):
+                accuracy = 0.7 + hump / 100 * (0, 0.5, 1, 0.4)[rung] + rng.normal(0, 0.0005)
+                place["target"] = target
+                transfer.append(place | {"protocol": "probe", "repeat": 0, "accuracy": accuracy})
+                scores.append(place | {"score": "gaussian", "value": accuracy + rng.normal(0, 0.006)})
+                scores.append(place | {"score": "logme", "value": float(rung)})
+    return {name: pd.DataFrame(rows) for name, rows in zip(study.TABLES, (rungs, transfer, scores), strict=True)}
+
+
+def write(folder, tables, **made):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    pd.DataFrame({"item": made.keys(), "value": made.values()}).to_csv(folder / "provenance.csv", index=False)
+
+
+@pytest.fixture
+def put(checkout):
+    """Give a checkout three claims, and two sets of records of the profile tiny."""
+    (checkout / "data" / "claims.yaml").write_text(CLAIMS, encoding="utf-8")
+
+    def put(published, live):
+        write(paths.published_records("tiny"), published, torch="1.0", seeds="4")
+        write(paths.records("tiny"), live, torch="2.0", cores="2")
+
+    return put
+
+
+def test_the_same_records_agree_and_differ_by_nothing(put):
+    put(tables(3), tables(3))
+    report = reproduction.compare("tiny", "live")
+    assert report.verdicts["claim"].tolist() == ["gains", "ranks"]
+    assert report.verdicts["published"].tolist() == report.verdicts["compared"].tolist() == ["supported"] * 2
+    assert report.n_same == 2 and report.verdicts["agree"].tolist() == ["yes", "yes"]
+    assert (report.differences["largest"] == 0).all()
+
+
+def test_a_verdict_that_turned_is_counted_and_shown_with_both_estimates(put):
+    put(tables(3), tables(-3))
+    report = reproduction.compare("tiny", "live")
+    gains, ranks = report.verdicts.itertuples(index=False, name=None)
+    assert (gains[1], gains[3], gains[5]) == ("supported", "contradicted", "no")
+    assert gains[2] == pytest.approx(3, abs=0.2) and gains[4] < -1
+    # The score follows the accuracy in both.
+    assert (ranks[1], ranks[3], ranks[5]) == ("supported", "supported", "yes")
+    assert report.n_same == 1
+    assert reproduction.compare("tiny", "published").n_same == 2
+
+
+def test_differences_are_over_what_both_have_each_score_apart(put):
+    published, live = tables(3), tables(3)
+    live["rungs"].loc[2, "source_accuracy"] += 0.25
+    live["transfer"]["accuracy"] -= 0.125
+    live["transfer"].loc[5, "accuracy"] -= 0.5
+    live["scores"].loc[live["scores"]["score"] == "logme", "value"] *= -1
+    # A ladder that only one of the two has, and the same rows in another order.
+    live = {
+        name: table[table["ladder"] != "magnitude 3"].sample(frac=1, random_state=0) for name, table in live.items()
+    }
+    put(published, live)
+    found = reproduction.compare("tiny", "live").differences.set_index("quantity")
+    assert found.index.tolist() == ["source accuracy", "transfer accuracy", "score gaussian", "score logme"]
+    assert found["compared"].tolist() == [12, 24, 24, 24]
+    assert found["median"].tolist() == pytest.approx([0, 0.125, 0, 3])
+    assert found["largest"].tolist() == pytest.approx([0.25, 0.625, 0, 6])
+
+
+def test_repeats_of_full_fine_tuning_are_compared_each_with_itself(put):
+    published, live = tables(3), tables(3)
+    for here, step in ((published, 0.25), (live, 0.5)):
+        tuned = [here["transfer"].assign(protocol="fine-tuning", repeat=repeat) for repeat in range(2)]
+        tuned[1]["accuracy"] += step
+        here["transfer"] = pd.concat([here["transfer"], *tuned], ignore_index=True)
+    put(published, live)
+    found = reproduction.compare("tiny", "live").differences.set_index("quantity").loc["transfer accuracy"]
+    assert found.tolist() == pytest.approx([96, 0, 0.25])
+
+
+def test_provenance_shows_what_only_one_of_the_two_knows(put):
+    put(tables(3), tables(3))
+    made = reproduction.compare("tiny", "live").provenance.set_index("item").fillna("").T.to_dict("list")
+    assert made == {"torch": ["1.0", "2.0"], "seeds": ["4", ""], "cores": ["", "2"]}
+
+
+def test_a_missing_set_of_records_is_told(put, checkout):
+    put(tables(3), tables(3))
+    (paths.records("tiny") / "scores.csv").unlink()
+    with pytest.raises(TeponesError, match=r"no live records of profile tiny: scores\.csv is missing"):
+        reproduction.compare("tiny", "live")
+
+
+@pytest.fixture
+def computed(published_tiny, tiny_checkout, checkout):
+    """The tiny profile, in a checkout whose published tables are those of its records."""
+    shutil.copytree(tiny_checkout / "build", checkout / "build")
+    return profiles.load("tiny")
+
+
+def test_numbers_of_a_record_are_shown_beside_the_published_ones(computed):
+    path = paths.published_records("tiny") / "transfer.csv"
+    published = pd.read_csv(path)
+    true = published["accuracy"].copy()
+    published.loc[7, "accuracy"] += 0.25
+    published.to_csv(path, index=False)
+    [(_, _, cell)] = list(plan.evaluations(computed, computed.ladders[0], plan.rungs(computed.ladders[0])[3]))[1][1]
+    assert records.identity(cell) == published["cell"][7]
+    path = plan.store(computed).path(cell)
+    path.unlink()
+    found = reproduction.again(computed, published["cell"][7][:15], workers=1)
+    assert path.is_file()
+    [row] = found.to_dict("records")
+    assert row["quantity"] == "accuracy" and row["published"] == pytest.approx(true[7] + 0.25, rel=1e-6)
+    assert row["here"] == pytest.approx(true[7], rel=1e-6)
+
+
+def test_a_rung_has_two_numbers_and_a_scoring_one_for_each_score(computed):
+    published = study.load("tiny")
+    rung = reproduction.again(computed, published["rungs"]["cell"][2], workers=1)
+    assert rung["quantity"].tolist() == ["source_accuracy", "sparsity"]
+    assert rung["here"].tolist() == pytest.approx(rung["published"].tolist(), rel=1e-6)
+    assert rung["published"][1] == pytest.approx(0.9, abs=1e-4)
+    scored = reproduction.again(computed, published["scores"]["cell"][0], workers=1)
+    assert scored["quantity"].tolist() == list(computed.scores)
+    assert scored["here"].tolist() == pytest.approx(published["scores"]["value"][:3].tolist(), rel=1e-6)
+
+
+def test_what_cannot_be_made_again_is_refused(computed):
+    with pytest.raises(UsageError, match=r"^0 published records of profile tiny are named zzz…; expected one$"):
+        reproduction.again(computed, "zzz")
+    n_cells = len({cell for name in study.TABLES for cell in study.load("tiny")[name]["cell"]})
+    with pytest.raises(UsageError, match=f"^{n_cells} published records"):
+        reproduction.again(computed, "")
+    path = paths.published_records("tiny") / "rungs.csv"
+    published = pd.read_csv(path)
+    published.loc[0, "cell"] = "f00d" * 5
+    published.to_csv(path, index=False)
+    with pytest.raises(UsageError, match="record f00df00df00df00df00d was made by another version of the code"):
+        reproduction.again(computed, "f00df00d")
+
+
+def test_the_command_shows_the_numbers_and_refuses_a_name_that_several_records_share(published_tiny, checkout):
+    cells = pd.read_csv(published_tiny / "transfer.csv")["cell"]
+    run = _command("--cell", cells[0][:12])
+    assert run.returncode == 0, run.stderr
+    [(name, before, here)] = [line.split() for line in run.stdout.splitlines() if "accuracy" in line]
+    assert name == "accuracy" and float(before) == pytest.approx(float(here), rel=1e-4)
+    # More records than hexadecimal digits: one digit begins several names.
+    shared = cells.drop_duplicates().str[0].value_counts()
+    assert shared.max() > 1
+    run = _command("--cell", shared.idxmax())
+    assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
+    assert f"published records of profile tiny are named {shared.idxmax()}…; expected one" in run.stderr
+
+
+def _command(*arguments):
+    command = [sys.executable, "-m", "tepones", "run", "--profile", "tiny", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(not (paths.datasets() / "weights").is_dir(), reason="needs the photographs: TEPONES_DATA")
+def test_a_random_sample_of_records_of_the_photographs_is_made_again(checkout):
+    tables, natural = study.load("natural"), profiles.load("natural")
+    seconds = dict(zip(tables["rungs"]["cell"], tables["rungs"]["seconds"], strict=True))
+    current = set(tables["rungs"].query("current")["ladder"])
+    cheap = set()
+    for ladder in natural.ladders:
+        for cell in plan.cells(natural, ladder) if ladder.name in current else ():
+            needs = {records.identity(needed) for needed in plan.closure(cell)}
+            if sum(seconds.get(needed, 0) for needed in needs) < CHEAP:
+                cheap.add(records.identity(cell))
+    published = {cell for name in study.TABLES for cell in tables[name]["cell"]}
+    seed = int(os.environ.get("TEPONES_SAMPLE", random.SystemRandom().randrange(10**6)))
+    for name in random.Random(seed).sample(sorted(cheap & published), SAMPLE):
+        rows = reproduction.again(natural, name, workers=2)
+        assert len(rows)
+        for row in rows.itertuples():
+            tolerance = ACCURACY if "accuracy" in row.quantity else max(SCORE, SCORE * abs(row.published))
+            assert row.here == pytest.approx(row.published, abs=tolerance), f"TEPONES_SAMPLE={seed}: {name}"
