@@ -196,6 +196,91 @@ def test_another_function_of_the_same_name_is_another_function(before):
     assert found[0] != found[1] and before["transfer"] not in found
 
 
+#: A module whose `f` reaches `target` in a way of the language that an edit of `target` must be seen through.
+WAYS = {
+    "a call": "def f(x):\n    return target(x)\n",
+    "an import inside of a function": "def f(x):\n    from tepones.agreement.b import target\n    return target(x)\n",
+    "a module imported inside": "def f(x):\n    from tepones.agreement import b\n    return b.target(x)\n",
+    "another name": "from tepones.agreement.b import target as t\n\n\ndef f(x):\n    return t(x)\n",
+    "a path of modules": "import tepones.agreement.b\n\n\ndef f(x):\n    return tepones.agreement.b.target(x)\n",
+    "a module handed on": "from tepones.agreement import b\n\n\ndef f(x):\n    return getattr(b, x)\n",
+    "a default": "def f(x, g=target):\n    return g(x)\n",
+    "a decorator": "@target\ndef f(x):\n    return x\n",
+    "a base class": "class f(target):\n    pass\n",
+    "a constant": "TABLE = {1: target}\n\n\ndef f(x):\n    return TABLE[x]\n",
+    "one of several constants": "ONE, TWO = 1, target\n\n\ndef f(x):\n    return TWO(x)\n",
+    "a constant with a type": "G: object = target\n\n\ndef f(x):\n    return G(x)\n",
+    "a constant under a condition": "if True:\n    G = target\nelse:\n    G = None\n\n\ndef f(x):\n    return G(x)\n",
+    "a call while importing": "target(1)\n\n\ndef f(x):\n    return x\n",
+    "a lambda": "def f(x):\n    return map(lambda y: target(y), x)\n",
+    "the first iterable of a comprehension": "def f(x):\n    return [target for target in target(x)]\n",
+    "beside a comprehension that binds the name": "def f(x):\n    return [target for target in x], target(x)\n",
+    "beside a lambda that binds the name": "def f(x):\n    return map(lambda target: target, x), target(x)\n",
+    "beside a function that binds the name": "def f(x):\n    def g(target): return target\n    return g, target\n",
+    "a method of a local class": "def f(x):\n    class C:\n        def m(s): return target\n    return C\n",
+    "the type of an argument": "def f(x: target):\n    return x.go()\n",
+    "such a type as text": "def f(x: 'target | None'):\n    return x.go()\n",
+    "the type of what is returned": "def f(x) -> target:\n    return x\n",
+    "a function of its own": "def g(x):\n    return target(x)\n\n\ndef f(x):\n    return g(x)\n",
+    "two functions that call each other": (
+        "def g(x):\n    return f(x) or target(x)\n\n\ndef f(x):\n    return g(x) if x else 0\n"
+    ),
+    "a global of the module": "G = None\n\n\ndef f(x):\n    global target\n    return target\n",
+}
+HEAD = "from tepones.agreement.b import target\n\n"
+
+
+def hash_of(text, target="def target(x):\n    return x\n", name="f"):
+    return Source({"tepones.agreement.a": text, "tepones.agreement.b": target}).hash([f"tepones.agreement.a:{name}"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_definition_is_followed_through_every_way_of_the_language(way):
+    text = HEAD + WAYS[way]
+    assert hash_of(text) != hash_of(text, "def target(x):\n    return x + 1\n")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def f(x):\n    raise ValueError('few')\n", "def f(x):\n    raise ValueError(f'too few: {x}') from None\n"),
+        ("def f(x):\n    return x\n", 'def f(x):\n    """Say what it does."""\n    return x\n'),
+        ("def f(x):\n    return x\n", "def f(x: int) -> int:\n    # a comment\n    return (x)\n"),
+        ("G = 1\n\n\ndef f(x):\n    return G\n", "G: int = 1\nH = 2\n\n\ndef f(x):\n    return G\n"),
+        (
+            "def f(x):\n    return target(x)\n",
+            "def f(x):\n    from tepones.agreement import b\n    return b.target(x)\n",
+        ),
+        (
+            "import numpy as np\n\n\ndef f(x):\n    return np.sum(x)\n",
+            "from numpy import sum\n\n\ndef f(x):\n    return sum(x)\n",
+        ),
+        ("def f(target):\n    return target\n", "target = 1\n\n\ndef f(target):\n    return target\n"),
+    ],
+)
+def test_what_is_written_otherwise_and_does_the_same_has_the_same_hash(one, other):
+    assert hash_of(HEAD + one) == hash_of(HEAD + other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def f(x):\n    raise ValueError('few')\n", "def f(x):\n    raise TypeError('few')\n"),
+        (
+            "import numpy as np\n\n\ndef f(x):\n    return np.sum(x)\n",
+            "import torch as np\n\n\ndef f(x):\n    return np.sum(x)\n",
+        ),
+        ("def f(x):\n    return 'a'\n", "def f(x):\n    return 'b'\n"),
+        ("def f(x, y=1):\n    return y\n", "def f(x, y=2):\n    return y\n"),
+        ("class f:\n    y = 1\n", "class f:\n    y = 2\n"),
+        ("def f(x):\n    return x == 1\n", "def f(x):\n    return x == True\n"),
+        ("def f(x):\n    return 1\n", "def f(x):\n    return 1.0\n"),
+    ],
+)
+def test_what_does_something_else_has_another_hash(one, other):
+    assert hash_of(HEAD + one) != hash_of(HEAD + other)
+
+
 def test_a_definition_that_is_not_there_is_told():
     with pytest.raises(TeponesError, match=r"no definition tepones\.scores\.gaussian:NOTHING"):
         Source().hash(["tepones.scores.gaussian:NOTHING"])

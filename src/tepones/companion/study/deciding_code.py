@@ -316,9 +316,8 @@ class _Follower(ast.NodeTransformer):
 
     visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp
 
-    def visit_Import(self, node: ast.Import) -> ast.AST:
-        """Names become what they mean, wherever they are imported from."""
-        return ast.Pass()
+    def visit_Import(self, node: ast.Import) -> None:
+        """Names become what they mean, wherever they are imported from: imports go."""
 
     visit_ImportFrom = visit_Import
 
@@ -327,7 +326,9 @@ class _Follower(ast.NodeTransformer):
         self.local.append(names)
         for field in fields:
             value = getattr(node, field)
-            setattr(node, field, [self.visit(part) for part in value] if isinstance(value, list) else self.visit(value))
+            parts = [self.visit(part) for part in (value if isinstance(value, list) else [value])]
+            kept = [part for part in parts if part is not None]
+            setattr(node, field, kept if isinstance(value, list) else kept[0])
         self.local.pop()
         return node
 
