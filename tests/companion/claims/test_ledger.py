@@ -26,7 +26,7 @@ def study(hump=3.0, agreement=1.0, n_ladders=4, noise=0.1, seed=0):
             for rung, sparsity in enumerate(SPARSITIES):
                 about = {"ladder": f"magnitude {ladder}", "method": "magnitude", "seed": ladder, "rung": rung}
                 about |= {"sparsity": sparsity, "source_accuracy": 0.9 - 0.01 * rung, "target": target}
-                about |= {"accuracy": accuracy[rung]}
+                about |= {"accuracy": accuracy[rung], "protocol": "probe"}
                 rows.append(about | {"score": "gaussian", "value": score[rung]})
                 rows.append(about | {"score": "sparsity", "value": -sparsity})
     return pd.DataFrame(rows)
@@ -88,7 +88,7 @@ def test_the_gain_is_not_the_best_of_noise():
         ({"only": {"method": ("block",)}}, study(), "the study has no ladder of block"),
         ({"only": {"method": ("magnitude", "block")}}, study(), "the study has no ladder of block"),
         ({"only": {"target": ("digits",)}}, study(), "the study has no target digits"),
-        ({"only": {"protocol": ("full",)}}, study(), "the study has no protocol full"),
+        ({"only": {"protocol": ("fine-tuning",)}}, study(), "the study has no protocol fine-tuning"),
         ({"only": {"architecture": ("resnet50",)}}, study(), "the study has no architecture resnet50"),
         ({}, study(n_ladders=1), "no ladder or target besides"),
         ({"statistic": "agreement", "arguments": {"score": "gaussian"}}, study(n_ladders=1), "one ladder"),
@@ -123,7 +123,7 @@ def test_a_claim_without_data_is_not_tested(fields, frame, reason):
 
 
 def test_targets_and_methods_limit_the_data():
-    row = judge(claim(only={"target": ("far",), "method": ("magnitude",), "protocol": ("linear",)}), study(), "tiny")
+    row = judge(claim(only={"target": ("far",), "method": ("magnitude",), "protocol": ("probe",)}), study(), "tiny")
     assert row["basis"] == "4 ladders × 1 target"
 
 
@@ -149,7 +149,7 @@ def test_published_tables_are_judged_like_a_study():
     sparse = frame[(frame["rung"] > 0) & frame["ladder"].str.startswith("resnet50")]
     dense = frame[frame["rung"] == 0].set_index(["ladder", "target"])["accuracy"].rename("dense")
     above = sparse.join(dense, on=["ladder", "target"]).query("accuracy > dense")["protocol"].value_counts()
-    assert above.to_dict() == {"linear": 50, "full": 16}
+    assert above.to_dict() == {"probe": 50, "fine-tuning": 16}
     verdicts = ledger.ledger(frame, "published").set_index("claim")["verdict"]
     assert verdicts["methods differ, full"] == "supported"
     assert verdicts["better than dense, full"] == "contradicted"

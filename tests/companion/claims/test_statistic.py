@@ -80,8 +80,8 @@ def test_change_of_source_accuracy_counts_a_ladder_once():
 
 def test_frozen_above_full_compares_shares_of_levels():
     frame = table(
-        rungs([0.5, 0.6, 0.7], ladder="net m linear", protocol="linear"),
-        rungs([0.5, 0.6, 0.4], ladder="net m full", protocol="full"),
+        rungs([0.5, 0.6, 0.7], ladder="net m linear", protocol="probe"),
+        rungs([0.5, 0.6, 0.4], ladder="net m full", protocol="fine-tuning"),
     ).assign(architecture="net")
     assert values(statistic.frozen_above_full(frame)) == {("net m", "t"): 0.5}
 

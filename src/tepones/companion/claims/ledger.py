@@ -155,9 +155,10 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `study.tidy`, of the ladders whose source accuracy is known; for `PUBLISHED` the columns
-        ladder, method, rung, sparsity, target, accuracy and besides architecture, protocol. There a ladder is one
-        pruning method of one architecture under one protocol, with the architecture's dense model as its lowest rung.
+        That of `study.tidy`, judged by the linear probe, of the ladders whose source accuracy is known, with the
+        column protocol; for `PUBLISHED` the columns ladder, architecture, protocol, method, rung, sparsity, target,
+        accuracy. There a ladder is one pruning method of one architecture under one protocol, with the architecture's
+        dense model as its lowest rung.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
         return _published_ladders()
     if profile not in profiles.names():
         raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
-    frame = study.tidy(study.load(profile, records))
+    frame = study.tidy(study.load(profile, records), study.PROBE).assign(protocol=study.PROBE)
     # Claims set scores against source accuracy, which is not known of released weights.
     return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
 
@@ -184,6 +185,7 @@ def _published_ladders() -> pd.DataFrame:
     dense = dense.assign(sparsity=0.0, rung=0, accuracy=dense["accuracy"] - dense["gain"])
     both = pd.concat([dense, cells], ignore_index=True)
     both["accuracy"] /= 100
+    both["protocol"] = both["protocol"].map({"linear": study.PROBE, "full": study.FULL})
     return both[["ladder", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
 
 
@@ -235,9 +237,6 @@ def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
 
 def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """What a claim is about; every name that it gives must be there."""
-    if "protocol" not in frame:
-        # Our studies judge by a probe on frozen features.
-        frame = frame.assign(protocol="linear")
     for column, wanted in claim.only.items():
         absent = set(wanted) - set(frame.get(column, ()))
         if absent:

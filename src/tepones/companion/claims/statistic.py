@@ -11,6 +11,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common.errors import TeponesError
 from tepones.common.registry import Registry
+from tepones.companion import study
 
 STATISTICS = Registry(
     "statistic",
@@ -119,12 +120,12 @@ def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
     In [-1, 1]. Both shares are those of the same backbones on the same target; a ladder is a method of one
     architecture.
     """
-    if set(frame["protocol"]) != {"linear", "full"}:
+    if set(frame["protocol"]) != set(study.PROTOCOLS):
         raise NotTestable("the study has no accuracies of both protocols, frozen and fully fine-tuned")
     sparse = gains(frame).query("rung > 0")
     above = sparse.assign(above=sparse["gain"] > 0)
     shares = above.groupby(["architecture", "method", "target", "protocol"])["above"].mean().unstack("protocol")
-    found = (shares["linear"] - shares["full"]).rename("value").reset_index()
+    found = (shares[study.PROBE] - shares[study.FULL]).rename("value").reset_index()
     return found.assign(ladder=found["architecture"] + " " + found["method"])
 
 
