@@ -8,7 +8,7 @@ nothing else.
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -641,3 +641,14 @@ def _name(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise UsageError(f"key {key!r}: use letters, digits, '-' and '_' only")
     return key
+
+
+def inline_all(values: Mapping[str, float | int | bool | str], prefix: str = "") -> None:
+    """Glue several numbers or words as `inline` does, each under its key behind `prefix`."""
+    for key, value in values.items():
+        inline(value, prefix + key)
+
+
+def label_room(names: Iterable[str]) -> int:
+    """Pixels to keep free for the labels of a heat map's rows."""
+    return round(25 + 6.1 * max(len(name) for name in names))
