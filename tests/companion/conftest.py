@@ -44,6 +44,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from tepones.companion import charts
+from tepones.companion.chapters import sweet_phase
 
 if interpreter:
     assert sys.executable == interpreter
@@ -59,7 +60,7 @@ frame = pd.DataFrame(
 
 ```{code-cell} python3
 :tags: [hide-input]
-charts.show(charts.sweet_phase(frame), "fig-small", alt="Accuracy rises with sparsity on the digits.")
+charts.show(sweet_phase.accuracy_chart(frame), "fig-small", alt="Accuracy rises with sparsity on the digits.")
 charts.table(frame.head(2), "tab-small", formats={"sparsity": ".1%"})
 charts.inline(frame["accuracy"].max(), "best")
 ```

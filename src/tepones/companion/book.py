@@ -70,7 +70,7 @@ def publish(profile: str) -> list[Path]:
     TeponesError
         If the profile has not been computed here, or a notebook fails.
     """
-    from tepones.companion.readme import write_readme_picture
+    from tepones.companion.chapters.sweet_phase import write_readme_picture
 
     plan.write_tables(profiles.load(profile))
     written = []

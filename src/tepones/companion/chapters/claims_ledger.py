@@ -1,0 +1,118 @@
+"""The chapter *Claims ledger*: the tables of verdicts that readers see, here and in other chapters, and their chart."""
+
+import re
+
+import altair as alt
+import pandas as pd
+
+from tepones.companion import charts
+from tepones.companion.claims.ledger import COMPANION, measured
+
+
+def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could test, as readers see it.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `tepones.companion.claims.ledger.ledger` or `everywhere` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row for each claim and profile, in Markdown: claim, claimed, measured, verdict.
+    """
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    rows = [row for _, row in verdicts.iterrows()]
+    claimed = [f"{row['side']} {row['threshold']:g}".replace("-", "−") for row in rows]
+    return pd.DataFrame(
+        {
+            "claim": _in_our_words(verdicts),
+            "claimed": claimed,
+            "measured": [
+                f"{_unbroken(measured(row))} {row['unit']}; {row['profile']}, {_unbroken(row['basis'])}" for row in rows
+            ],
+            "verdict": "**" + verdicts["verdict"] + "**",
+        }
+    )
+
+
+def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Claims without a verdict on any profile, as readers see them: one row each, with the reasons."""
+    decided = set(verdicts.loc[verdicts["verdict"] != "not tested", "claim"])
+    rows = []
+    for _, group in verdicts[~verdicts["claim"].isin(decided)].groupby("claim", sort=False):
+        reasons = [f"{row['profile']}: {row['reason']}".removeprefix(": ") for _, row in group.iterrows()]
+        rows.append(group.iloc[0].to_dict() | {"reason": "; ".join(reasons)})
+    found = pd.DataFrame(rows, columns=verdicts.columns)
+    return pd.DataFrame({"claim": _in_our_words(found), "why it is not tested": found["reason"]})
+
+
+def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the ledger could test, in short and without citations: the table at the front of the book."""
+    verdicts = verdicts[verdicts["verdict"] != "not tested"]
+    return pd.DataFrame(
+        {
+            "claim": verdicts["claim"] + " (" + verdicts["source"].map(_author_and_year) + ")",
+            "profile": verdicts["profile"],
+            "mean [95 % interval]": [f"{_unbroken(measured(row))} {row['unit']}" for _, row in verdicts.iterrows()],
+            "verdict": verdicts["verdict"].map(_unbroken),
+        }
+    )
+
+
+def claims_chart(verdicts: pd.DataFrame) -> alt.ConcatChart:
+    """Estimate and interval of every claim that was tested, with its threshold; one row and one axis for each.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As for `tested`.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If no claim was tested.
+    """
+    numbers = ["estimate", "low", "high", "threshold"]
+    frame = verdicts[verdicts["verdict"] != "not tested"]
+    frame = frame.assign(claim=frame["claim"] + " (" + frame["profile"] + ")")
+    frame = charts.tidy(frame, ["claim", "verdict", *numbers, "unit"])
+    colour = alt.Color("verdict:N", title="verdict").scale(
+        domain=["supported", "not supported", "contradicted"],
+        range=[charts.PALETTE[2], charts.PALETTE[4], charts.PALETTE[1]],
+    )
+
+    def row(part: pd.DataFrame, title: str) -> alt.LayerChart:
+        x = alt.X("low:Q", title=part["unit"].iloc[0]).scale(zero=False)
+        # Names of claims may be longer than their panel; the tooltip has them whole.
+        base = alt.Chart(part, title=alt.TitleParams(title, fontSize=10, limit=charts.PANEL["width"] + 20)).encode(
+            tooltip=["claim:N", "verdict:N", *(alt.Tooltip(f"{name}:Q", format="+.3f") for name in numbers)]
+        )
+        return alt.layer(
+            base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour),
+            base.mark_point(filled=True, size=90).encode(x="estimate:Q", color=colour),
+            base.mark_tick(thickness=2, size=26, color="#333333").encode(x="threshold:Q"),
+        ).properties(width=charts.PANEL["width"], height=34)
+
+    return charts.panels(frame, ["claim"], row)
+
+
+def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:
+    sources = verdicts["source"].map(lambda key: f"({key})" if key == COMPANION else f"{{cite:p}}`{key}`")
+    return "*" + verdicts["claim"] + "* " + sources + ": " + verdicts["words"]
+
+
+def _unbroken(words: str) -> str:
+    """Words that no line of a narrow column parts."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _author_and_year(key: str) -> str:
+    """``chen2021lottery`` → ``Chen 2021``."""
+    parts = re.match(r"([a-z]+)(\d{4})", key)
+    return f"{parts[1].title()} {parts[2]}" if parts else key

@@ -1,0 +1,1 @@
+"""The chapter *Reproduction report* shows the tables of `tepones.companion.claims.reproduction.compare` as they are."""

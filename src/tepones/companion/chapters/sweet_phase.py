@@ -1,0 +1,123 @@
+"""The chapter *The sweet phase*: accuracy along the ladders, what is gained over dense, and README's picture of it."""
+
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from tepones.common import paths
+from tepones.common.files import write_atomically
+from tepones.companion import charts, study
+from tepones.companion.claims import statistic
+
+PROFILE = "embedded"
+"""Whose published records README's picture shows."""
+
+FAR = "digits"
+"""The target that is not drawn from the fonts of the source: scanned handwriting."""
+
+DEPTH = 0.2
+"""Accuracy shown below the dense models: a hump of two points would vanish beside the collapse to chance."""
+
+
+def ends(judged: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy at the dense rung, at the best and at the sparsest one.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        Columns `ladder`, `method`, `rung`, `target`, `accuracy`, one row for each rung and target.
+
+    Returns
+    -------
+    DataFrame
+        One row for each ladder and target: ladder, method, target, dense, best, last.
+    """
+    ladders = judged.sort_values("rung").groupby(["ladder", "method", "target"], sort=False)["accuracy"]
+    return ladders.agg(dense="first", best="max", last="last").reset_index()
+
+
+def gains(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy points won over the dense rung, at the rung that the other ladders of the method choose.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `study.tidy` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row for each method with several ladders and target: method, target, dense accuracy (of all ladders, in
+        per cent), and over the ladders of the method mean gain, smallest, largest.
+    """
+    dense = frame[frame["rung"] == 0].drop_duplicates(["ladder", "target"]).groupby("target")["accuracy"].mean()
+    by_target = statistic.gain_over_dense(frame).groupby(["method", "target"], sort=False)["value"]
+    found = by_target.agg(**{"mean gain": "mean", "smallest": "min", "largest": "max"}).reset_index()
+    found.insert(2, "dense accuracy", 100 * found["target"].map(dense))
+    return found
+
+
+def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
+    """Accuracy against sparsity, one panel per target, one line per ladder.
+
+    The dashed line is the accuracy of the ladder's dense model, the ring its best rung. A panel ends `DEPTH`
+    below the lowest dense accuracy; the collapse goes on beneath it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`; a ladder's lowest rung is dense.
+
+    Returns
+    -------
+    altair chart
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or the frame is empty.
+    """
+    frame = charts.tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
+    first = frame.groupby(["target", "ladder"], sort=False)
+    frame["isDense"] = frame["rung"] == first["rung"].transform("first")
+    frame["dense"] = first["accuracy"].transform("first")
+    frame["gain"] = (frame["accuracy"] - frame["dense"]).map(charts.rounded)
+    frame["best"] = charts.is_best(frame, "accuracy")
+    x, colour, shape = charts.sparsity_axis(frame), charts.method_colour(frame), charts.method_shape(frame)
+
+    def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
+        low = max(0.0, part["dense"].min() - DEPTH)
+        high = part["accuracy"].max() + 0.05 * (part["accuracy"].max() - low)
+        y = alt.Y("accuracy:Q", title="accuracy").scale(domain=[charts.rounded(low), charts.rounded(high)])
+        base = alt.Chart(part, title=title).encode(
+            color=colour,
+            detail="ladder:N",
+            tooltip=[
+                "ladder:N",
+                alt.Tooltip("sparsity:Q", format=".2%"),
+                alt.Tooltip("accuracy:Q", format=".4f"),
+                alt.Tooltip("gain:Q", format="+.4f", title="gain over dense"),
+            ],
+        )
+        dense = base.transform_filter("datum.isDense").mark_rule(strokeDash=[5, 4], opacity=0.6)
+        best = base.transform_filter("datum.best").mark_point(size=150, strokeWidth=2, filled=False)
+        return alt.layer(
+            dense.encode(y=y),
+            base.mark_line(clip=True, strokeWidth=1.5).encode(x=x, y=y, order="rung:Q"),
+            base.mark_point(clip=True, filled=True, size=28).encode(x=x, y=y, shape=shape),
+            best.encode(x=x, y=y),
+        ).properties(**charts.PANEL)
+
+    return charts.panels(frame, ["target"], panel)
+
+
+def write_readme_picture() -> Path:
+    """Draw the sweet phase on the far target, from the published records, into `book/_static/sweet-phase.svg`."""
+    import vl_convert
+
+    judged = study.tidy(study.load(PROFILE)).drop_duplicates(["ladder", "rung", "target"])
+    chart = accuracy_chart(judged[judged["target"] == FAR])
+    path = paths.book() / "_static" / "sweet-phase.svg"
+    write_atomically(path, vl_convert.vegalite_to_svg(chart.to_dict()).encode())
+    return path
