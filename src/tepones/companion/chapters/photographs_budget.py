@@ -144,17 +144,20 @@ def _regret_in_draws(part: pd.DataFrame, budget: float, ladders: list[str], ther
         In accuracy points; 0 where no rung of the pool fits the budget.
     """
     fits = part[part["bytes"] <= budget]
-    top = fits.groupby("ladder")["value"].transform("max") == fits["value"]
-    rows = fits[top].groupby("ladder").agg(value=("value", "first"), sum=("accuracy", "sum"), n=("accuracy", "size"))
-    rows["best"] = fits.groupby("ladder")["accuracy"].max()
-    rows = rows.reindex(ladders)
-    value = np.where(there, rows["value"].fillna(-np.inf).to_numpy(), -np.inf)
-    highest = value.max(axis=1, keepdims=True)
-    chosen = (value == highest) & np.isfinite(value)
-    n = (chosen * rows["n"].fillna(0).to_numpy()).sum(axis=1)
-    mean = (chosen * rows["sum"].fillna(0).to_numpy()).sum(axis=1) / np.maximum(n, 1)
-    best = np.where(there, rows["best"].fillna(-np.inf).to_numpy(), -np.inf).max(axis=1)
-    return np.where(n > 0, 100 * (np.where(np.isfinite(best), best, 0) - mean), 0.0)
+    place = pd.Index(ladders).get_indexer(fits["ladder"])
+    value, accuracy = fits["value"].to_numpy(float), fits["accuracy"].to_numpy(float)
+    top, best = np.full((2, len(ladders)), -np.inf)
+    np.maximum.at(top, place, value)
+    np.maximum.at(best, place, accuracy)
+    tied = value == top[place]
+    total = np.bincount(place[tied], accuracy[tied], minlength=len(ladders))
+    n_tied = np.bincount(place[tied], minlength=len(ladders))
+
+    seen = np.where(there, top, -np.inf)
+    chosen = (seen == seen.max(axis=1, keepdims=True)) & np.isfinite(seen)
+    n = chosen @ n_tied
+    possible = np.where(there, best, -np.inf).max(axis=1)
+    return np.where(n > 0, 100 * (np.where(n > 0, possible, 0) - chosen @ total / np.maximum(n, 1)), 0.0)
 
 
 def drawn(found: pd.DataFrame, score: str) -> list[str]:

@@ -292,7 +292,8 @@ def by_images(tables: Mapping[str, pd.DataFrame], gains: pd.DataFrame, method: s
     """
     source = _POINTS * tables["rungs"].pivot_table(index="rung", columns="method", values="source_accuracy")
     source = source.reindex(columns=[method, f"augmented {method}"])
-    found = source.reindex([0, 1]).T.set_axis(["dense", "first"], axis=1).assign(highest=source.drop(index=0).max())
+    found = source.reindex([0, 1]).T.set_axis(["dense", "first"], axis=1)
+    found = found.assign(highest=source[source.index > 0].max())
     means = mean_gains(gains[gains["rule"] == OTHER_LADDERS], ["method"]).set_index("method")
     return found.join(means[["mean", "low", "high"]]).set_axis(["plain", "varied"])
 
