@@ -12,6 +12,7 @@ from tepones.common.errors import TeponesError
 from tepones.companion import charts, study
 from tepones.companion import photographs as photos
 from tepones.companion.chapters import photographs_ranking as chapter
+from tepones.companion.claims import ledger
 
 NAME = "photographs-ranking"
 GUARDS = {
@@ -231,8 +232,10 @@ def few():
 
 
 def test_the_sentences_hold_on_the_published_records(monkeypatch):
-    """With few of the scores, because each costs seconds; the chapter is executed with all when it is committed."""
+    """With few scores and claims, because each costs seconds; the chapter is executed with all when it is committed."""
     monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    few = [claim for claim in ledger.claims() if getattr(claim, "statistic", "") == "gain over dense"]
+    monkeypatch.setattr(ledger, "claims", lambda: few)
     tables = study.load(photos.PROFILE)
     scores = tables["scores"].query("score in ('gaussian', 'h_score')")
     glued = run_cells(NAME, monkeypatch, tables | {"scores": scores})
