@@ -159,8 +159,8 @@ def shown(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged) -> pd.DataFra
     )
 
 
-def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, int | str]:
-    """Where a score stands among all others, as values to glue.
+def reached(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, str]:
+    """What a score reaches, as values to glue; `UNKNOWN` if nothing was judged.
 
     Parameters
     ----------
@@ -172,36 +172,54 @@ def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str
     Returns
     -------
     dict
-        ``ladders``, ``targets``, ``tau`` (with its interval), ``rank``, ``n`` (scores in all), ``regret`` and
-        ``regret-3`` (points); ``best`` and ``best-tau``, the highest mean; ``better`` and ``worse``, names of those
-        from which the score is resolved (`LEVEL`) to one or the other side, ``n-resolved`` of them and ``n-worse``;
-        ``rivals``, how many there are, and ``open``, how many of them are not resolved. Zero and `UNKNOWN` if nothing
-        was judged.
+        ``tau``, the mean weighted τ with its interval; ``regret`` and ``regret-3``, in points.
     """
-    counts, words = ("ladders", "targets", "rank", "n", "n-resolved", "n-worse", "rivals", "open"), ("tau", "regret")
-    if judged not in verdicts:
-        blank = dict.fromkeys((*words, "regret-3", "best", "best-tau", "better", "worse"), UNKNOWN)
-        return dict.fromkeys(counts, 0) | blank
-    table = verdicts[judged]
-    best, place = table.iloc[0], int(np.flatnonzero(table["score"] == score)[0])
-    own, others = table.iloc[place], table[table["score"] != score]
-    resolved = others[others["p_difference"] < LEVEL]
-    worse = resolved.loc[resolved["difference"] < 0, "score"]
-    rivals = others.loc[others["kind"] == RIVAL, "score"]
+    table = verdicts.get(judged, pd.DataFrame(columns=["score", "weighted_tau"])).set_index("score")
+    columns = ["weighted_tau", "weighted_tau_low", "weighted_tau_high", "regret_1", "regret_3"]
+    tau, low, high, first, third = table.reindex(index=[score], columns=columns).astype(float).iloc[0]
     return {
-        "ladders": own["ladders"],
-        "targets": own["targets"],
-        "tau": written(own["weighted_tau"], own["weighted_tau_low"], own["weighted_tau_high"]),
-        "rank": place + 1,
+        "tau": written(tau, low, high),
+        "regret": written(first, form=".1f"),
+        "regret-3": written(third, form=".1f"),
+    }
+
+
+def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, int | str]:
+    """Where a score stands among all others, as values to glue.
+
+    Parameters
+    ----------
+    verdicts : mapping of Judged to DataFrame
+        `compared` with this score.
+    judged : Judged
+    score : str
+
+    Returns
+    -------
+    dict
+        `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean;
+        ``better``, the names of those that it is resolved (`LEVEL`) to rank better than; ``n-worse``, the number of
+        those that it is resolved to rank worse than, and ``n-resolved``, of both; ``rivals``, how many there are, and
+        ``open``, how many of them are not resolved. Zero and `UNKNOWN` if nothing was judged.
+    """
+    found = reached(verdicts, judged, score)
+    if judged not in verdicts:
+        counts = ("ladders", "targets", "rank", "n", "n-resolved", "n-worse", "rivals", "open")
+        return found | dict.fromkeys(counts, 0) | dict.fromkeys(("best", "best-tau", "better"), UNKNOWN)
+    table = verdicts[judged]
+    others = table[table["score"] != score]
+    resolved = others[others["p_difference"] < LEVEL]
+    rivals = others.loc[others["kind"] == RIVAL, "score"]
+    return found | {
+        "ladders": table["ladders"].iloc[0],
+        "targets": table["targets"].iloc[0],
+        "rank": int(np.flatnonzero(table["score"] == score)[0]) + 1,
         "n": len(table),
-        "regret": written(own["regret_1"], form=".1f"),
-        "regret-3": written(own["regret_3"], form=".1f"),
-        "best": best["score"],
-        "best-tau": written(best["weighted_tau"]),
+        "best": table["score"].iloc[0],
+        "best-tau": written(table["weighted_tau"].iloc[0]),
         "better": listed(resolved.loc[resolved["difference"] > 0, "score"]),
-        "worse": listed(worse),
         "n-resolved": len(resolved),
-        "n-worse": len(worse),
+        "n-worse": int((resolved["difference"] < 0).sum()),
         "rivals": len(rivals),
         "open": int((~rivals.isin(resolved["score"])).sum()),
     }
