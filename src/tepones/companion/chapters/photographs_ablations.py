@@ -140,15 +140,6 @@ def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     levels : DataFrame
         As `by_level` gives it.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["choice", "level", "targets", "weighted_tau", "low", "high", "reference"]
     levels = tidy(levels, columns)

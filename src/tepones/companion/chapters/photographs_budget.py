@@ -1,6 +1,7 @@
 """The chapter *Photographs: choosing under a budget*: regret of a choice by each score, and what scoring costs.
 
-Frames come first, then charts. Every function copes with any part of the profile's ladders.
+Frames come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's
+ladders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -293,15 +294,6 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
         `with_intervals` of one or more pools, one below the other, with a column `pool`.
     scores : sequence of str
         Lines, the most important first; at most seven.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["pool", "score", "budget", "candidates", "regret", "low", "high", "targets"]
     frame = tidy(found[found["score"].isin(scores)], columns)
@@ -347,15 +339,6 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     frame : DataFrame
         `costs`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = tidy(frame, ["group", "what", "kind", "median", "low", "high", "n"])
     # A clock that ticks in microseconds may say zero.

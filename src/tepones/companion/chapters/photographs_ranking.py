@@ -1,7 +1,7 @@
 """The chapter *Photographs: ranking*: how well scores rank the rungs of each ladder, and ladders at equal sparsity.
 
 Agreement is computed apart for each group of ladders and each protocol, which together are what was `Judged`. Frames
-come first, then charts. Every function copes with any part of the profile's ladders.
+come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's ladders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -347,15 +347,6 @@ def scores_chart(tables: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     tables : DataFrame
         `compared` of one or more frames, one below the other, with a column `judged`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     measures = [column for name in _MEASURES for column in (name, f"{name}_low", f"{name}_high")]
     frame = tidy(tables[tables["weighted_tau"].notna()], ["judged", "score", "kind", *measures, "ladders", "targets"])
@@ -405,15 +396,6 @@ def tau_heat_map(cells: pd.DataFrame, items: Sequence[str], *, upright: bool = T
         Targets or methods, in their order.
     upright : bool
         Whether the labels of the columns stand upright, as long ones must.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     cells = tidy(cells, ["judged", "score", "item", "tau", "regret", "cells"])
     grouped = cells.groupby(["judged", "score"], sort=False)

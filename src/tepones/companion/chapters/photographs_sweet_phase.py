@@ -1,6 +1,7 @@
 """The chapter *Photographs: the sweet phase*: what pruned backbones gain over dense ones, on which targets, and where.
 
-Its frames come first, then its charts. Every function copes with any part of the profile's ladders.
+Frames come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's
+ladders.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -427,15 +428,6 @@ def gains_chart(curves: pd.DataFrame, methods: Sequence[str], method: str) -> al
         Entries of the menu, in its order.
     method : str
         Which is chosen at first; the first of `methods` if it is not among them.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = tidy(curves, ["method", "rung", "sparsity", "target", "ladders", "accuracy", "mean", "low", "high"])
     chosen = menu("inBlue", methods, method, label="Method")
@@ -487,15 +479,6 @@ def gain_heat_map(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence
         `chosen_gains` of one or more rules, one below the other.
     methods, targets : sequence of str
         Rows and columns, in their order. The last column is the mean.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = tidy(gains, ["rule", "method", "target", "ladder", "value"])
     cells = frame.groupby(["rule", "method", "target"], sort=False)["value"].agg(value="mean", ladders="count")
@@ -542,15 +525,6 @@ def distance_chart(points: pd.DataFrame, methods: Sequence[str], method: str) ->
         Entries of the menu, in its order.
     method : str
         Which is chosen at first.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = tidy(points, ["method", "target", "distance", "value", "low", "high", "ladders"])
     chosen = menu("inFigure", [name for name in methods if name in set(frame["method"])], method, label="Method")
@@ -613,15 +587,6 @@ def information_chart(along: pd.DataFrame, methods: Sequence[str], method: str) 
         Entries of the menu, in its order.
     method : str
         Which is chosen at first.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     estimators = [name for name in ESTIMATORS if name in along]
     values = [column for name in estimators for column in (name, f"{name}_null")]
