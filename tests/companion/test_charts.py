@@ -1,45 +1,30 @@
-"""Figures, tables and numbers of the book."""
+"""What charts, tables and numbers of the book share, and how they are handed to the text."""
 
 import json
-import re
 import subprocess
 import sys
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import vl_convert
+from drawn import rows_of, svg_of, width_of
+from small_ladders import TARGETS, small_ladders
 
-from tepones.common.errors import UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import charts
 
-TARGETS = ["handwritten digits", "greek", "cyrillic"]
+COLUMNS = ["ladder", "method", "rung", "sparsity", "target", "accuracy"]
 
 
 @pytest.fixture
 def frame():
-    rows = [
-        {
-            "ladder": f"{method}-0",
-            "method": method,
-            "rung": k,
-            "sparsity": 1 - 0.6**k,
-            "target": target,
-            "accuracy": 0.9 + (0.01 * k if k < 4 else -0.05 * k),
-            "score": "gaussian",
-            "value": 10.0 * k,
-        }
-        for method in ("magnitude", "random")
-        for target in TARGETS
-        for k in range(12)
-    ]
-    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+    return charts.tidy(small_ladders(), COLUMNS)
 
 
 @pytest.fixture
-def agreement():
-    scores = ["a score with a rather long name", "H-score"]
-    return pd.DataFrame([{"score": s, "target": t, "tau": len(s) / 40 - 0.5} for s in scores for t in TARGETS * 4])
+def chart():
+    return alt.Chart(pd.DataFrame({"x": [1, 2]})).mark_point().encode(x="x:Q")
 
 
 @pytest.fixture
@@ -49,85 +34,27 @@ def glued(monkeypatch):
     return found
 
 
-def rows_of(chart):
-    return pd.DataFrame([row for data in chart.to_dict()["datasets"].values() for row in data])
-
-
-@pytest.mark.parametrize("build", [charts.sweet_phase, charts.score_curves, charts.scatter])
-def test_charts_are_deterministic_and_fit_the_column(build, frame):
-    chart = build(frame)
-    again = build(frame)
-    assert chart.to_json() == again.to_json()
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
-    assert float(re.search(r'width="([\d.]+)"', svg)[1]) <= charts.WIDTH
-    for target in TARGETS:
-        assert target in svg
-
-
-def test_heatmap_fits_the_column_and_shows_every_number(agreement):
-    agreement["target"] += [str(i) for i in range(len(agreement) // 2)] * 2
-    svg = vl_convert.vegalite_to_svg(charts.agreement_heatmap(agreement).to_dict())
-    assert float(re.search(r'width="([\d.]+)"', svg)[1]) <= charts.WIDTH
-    assert svg.count(">+0.28<") == 12
-    assert svg.count(">−0.33<") == 12
-
-
-def test_sweet_phase_marks_dense_and_best_rung(frame):
-    rows = rows_of(charts.sweet_phase(frame))
-    assert set(rows[rows["isDense"]]["rung"]) == {0}
-    assert set(rows[rows["best"]]["rung"]) == {3}
-    assert rows["best"].sum() == rows["isDense"].sum() == 2 * len(TARGETS)
-    assert rows[rows["best"]]["gain"].round(6).eq(0.03).all()
-
-
-def test_sweet_phase_shows_the_hump_rather_than_the_collapse(frame):
-    panel = charts.sweet_phase(frame).to_dict()["concat"][0]
-    domains = [layer["encoding"]["y"]["scale"]["domain"] for layer in panel["layer"]]
-    assert domains[0][0] == pytest.approx(0.9 - charts.DEPTH)
-    assert all(d == domains[0] for d in domains)
-    assert frame["accuracy"].min() < domains[0][0]
-
-
-def test_among_equal_rungs_the_sparsest_is_best(frame):
-    rows = rows_of(charts.sweet_phase(frame.assign(accuracy=0.5)))
-    assert set(rows[rows["best"]]["rung"]) == {11}
-
-
-def test_score_curves_mark_both_optima(frame):
-    rows = rows_of(charts.score_curves(frame))
-    assert set(rows[rows["best"]]["rung"]) == {11}
-    assert set(rows[rows["optimum"]]["rung"]) == {3}
-
-
-def test_the_last_bits_of_a_machine_do_not_show(frame):
-    nudged = frame.assign(accuracy=frame["accuracy"] * (1 + 1e-14), value=frame["value"] * (1 - 1e-14))
-    for build in (charts.sweet_phase, charts.score_curves, charts.scatter):
-        assert build(frame).to_json() == build(nudged).to_json()
-
-
-@pytest.mark.parametrize("build", [charts.sweet_phase, charts.score_curves, charts.scatter, charts.agreement_heatmap])
-def test_builders_name_a_missing_column(build, frame):
-    with pytest.raises(UsageError, match=r"column 'target' is missing; the frame has: .*method"):
-        build(frame.assign(tau=0).drop(columns="target"))
-    with pytest.raises(UsageError, match="no rows"):
-        build(frame.assign(tau=0).head(0))
-
-
-@pytest.mark.parametrize("alt", ["", "   ", "Figure 1", "sweet phase plot"])
-def test_figures_need_a_sentence_as_alt_text(alt, frame, glued):
+@pytest.mark.parametrize("text", ["", "   ", "Figure 1", "sweet phase plot"])
+def test_figures_need_a_sentence_as_alt_text(text, chart, glued):
     with pytest.raises(UsageError, match="figure 'fig': alt must be a sentence"):
-        charts.show(charts.scatter(frame), "fig", alt=alt)
+        charts.show(chart, "fig", alt=text)
     assert not glued
 
 
-def test_alt_text_becomes_the_description(frame, glued):
-    charts.show(charts.scatter(frame), "fig", alt="Accuracy rises\n  with the score.")
+def test_alt_text_becomes_the_description(chart, glued):
+    charts.show(chart, "fig", alt="Accuracy rises\n  with the score.")
     assert glued["fig"].to_dict()["description"] == "Accuracy rises with the score."
 
 
 @pytest.mark.parametrize("key", ["", "two words", "a:b", "-a"])
-def test_keys_are_names(key, frame, glued):
-    for call in (lambda: charts.inline(1, key), lambda: charts.table(frame, key)):
+def test_keys_are_names(key, frame, chart, glued):
+    calls = (
+        lambda: charts.inline(1, key),
+        lambda: charts.table(frame, key),
+        lambda: charts.holds(True, key),
+        lambda: charts.show(chart, key, alt="A sentence of five words."),
+    )
+    for call in calls:
         with pytest.raises(UsageError, match="letters, digits"):
             call()
 
@@ -156,6 +83,106 @@ def test_numbers_are_plain_and_rounded(glued):
 def test_what_is_no_number_is_refused(value, glued):
     with pytest.raises(UsageError, match="value 'x': expected a finite number or a string"):
         charts.inline(value, "x")
+
+
+def test_a_sentence_that_holds_has_nothing_behind_it(glued, monkeypatch):
+    for guards in ("", charts.STRICT):
+        monkeypatch.setenv(charts.GUARDS, guards)
+        charts.holds(np.True_, "guard")
+        assert glued.pop("guard").data == ""
+
+
+def test_a_sentence_that_does_not_hold_gets_a_remark_or_is_not_published(glued, monkeypatch):
+    monkeypatch.delenv(charts.GUARDS, raising=False)
+    charts.holds(np.False_, "guard")
+    assert "otherwise" in glued.pop("guard").data
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    with pytest.raises(TeponesError, match="guarded by 'guard' is false"):
+        charts.holds(False, "guard")
+    assert not glued
+
+
+def test_intervals_do_not_break_and_unknown_ones_are_left_out():
+    nan = float("nan")
+    means, lows, highs = pd.Series([0.5, 0.5, nan]), pd.Series([-0.25, nan, nan]), pd.Series([1.0, nan, nan])
+    assert charts.bracketed(means, lows, highs, ".2f") == ["0.50 [−0.25,\N{NO-BREAK SPACE}1.00]", "0.50", "–"]
+
+
+def test_a_menu_offers_what_it_is_given_and_starts_with_what_there_is():
+    menu = charts.menu("wanted", ("a", "b"), "b", label="target").param.to_dict()
+    assert menu == {
+        "name": "wanted",
+        "value": "b",
+        "bind": {"input": "select", "options": ["a", "b"], "name": "target: "},
+    }
+    absent = charts.menu("wanted", ("a", "b"), "c", label="target", switch=True).param.to_dict()
+    assert absent["value"] == "a" and absent["bind"]["input"] == "radio"
+
+
+def test_the_numbers_of_a_heat_map_can_be_read_on_their_cells():
+    frame = pd.DataFrame({"row": ["a", "a", "b", "b"], "column": ["c", "d"] * 2, "v": [-2.0, -0.5, 0.5, 2.0]})
+    base = alt.Chart(frame).encode(x="column:N", y="row:N")
+    chart = charts.heat_map(base, "v", "title", limit=2, form="+.1f").properties(width=100, height=60)
+    svg = svg_of(chart)
+    labels = {
+        text: svg[: svg.index(f">{text}<")].rsplit('fill="', 1)[1].split('"')[0] for text in ("−2.0", "−0.5", "+2.0")
+    }
+    assert labels == {"−2.0": "white", "−0.5": "black", "+2.0": "white"}
+    colour = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert colour["domain"] == [-2, 2] and colour["clamp"]
+
+
+def test_the_sparsity_axis_reaches_from_dense_to_the_sparsest_rung(frame):
+    x = charts.sparsity_axis(frame).to_dict()
+    low, high = x["scale"]["domain"]
+    assert low < 0.6**11 and high > 1 and x["scale"]["reverse"]
+    assert x["axis"]["values"] == [1, 0.1, 0.01]
+    drawn = svg_of(alt.Chart(frame).mark_point().encode(x=charts.sparsity_axis(frame)))
+    assert all(f">{label}<" in drawn for label in ("dense", "90 %", "99 %"))
+
+
+def test_methods_keep_their_marks_in_a_panel_that_lacks_another(frame):
+    for mark in (charts.method_colour(frame), charts.method_shape(frame)):
+        assert mark.to_dict()["scale"]["domain"] == ["magnitude", "random"]
+
+
+def test_panels_are_titled_with_what_varies_and_fit_the_column(frame):
+    def panel(part, title):
+        return alt.Chart(part, title=title).mark_point().encode(x="rung:Q").properties(**charts.PANEL)
+
+    titles = [p["title"] for p in charts.panels(frame, ["method", "target"], panel).to_dict()["concat"]]
+    assert set(titles) == {f"{method} · {target}" for method in ("magnitude", "random") for target in TARGETS}
+    one = frame[frame["method"] == "random"]
+    assert {p["title"] for p in charts.panels(one, ["method", "target"], panel).to_dict()["concat"]} == set(TARGETS)
+    alone = one[one["target"] == "greek"]
+    assert charts.panels(alone, ["method", "target"], panel).to_dict()["concat"][0]["title"] == "greek"
+    assert width_of(charts.panels(frame, ["method", "target"], panel)) <= charts.WIDTH
+
+
+def test_the_best_rung_is_found_for_each_ladder_and_target_and_among_equals_the_sparsest(frame):
+    assert set(frame["rung"][charts.is_best(frame, "accuracy")]) == {3}
+    assert charts.is_best(frame, "accuracy").sum() == 2 * len(TARGETS)
+    level = frame.assign(accuracy=0.5)
+    assert set(level["rung"][charts.is_best(level, "accuracy")]) == {11}
+
+
+def test_the_last_bits_of_a_machine_do_not_show():
+    frame = small_ladders()
+    nudged = frame.assign(accuracy=frame["accuracy"] * (1 + 1e-14), sparsity=frame["sparsity"] * (1 - 1e-14))
+    pd.testing.assert_frame_equal(charts.tidy(frame, COLUMNS), charts.tidy(nudged, COLUMNS), check_exact=True)
+
+
+def test_what_is_shown_is_sorted_by_rung_and_nothing_else_is_kept(frame):
+    assert frame["rung"].is_monotonic_increasing and list(frame.columns) == [*COLUMNS, "remaining"]
+    assert frame["remaining"].to_numpy() == pytest.approx(0.6 ** frame["rung"].to_numpy(), abs=1e-6)
+    assert "value" not in rows_of(alt.Chart(frame).mark_point())
+
+
+def test_a_missing_column_and_an_empty_frame_are_told():
+    with pytest.raises(UsageError, match=r"column 'target' is missing; the frame has: .*method"):
+        charts.tidy(small_ladders().drop(columns="target"), COLUMNS)
+    with pytest.raises(UsageError, match="no rows"):
+        charts.tidy(small_ladders().head(0), COLUMNS)
 
 
 def test_charts_need_no_torch():

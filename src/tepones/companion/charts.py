@@ -145,7 +145,7 @@ def inline(value: float | int | bool | str, key: str) -> None:
     value : float, int, bool or str
         The value, a NumPy scalar included. Floats keep six significant digits.
     key : str
-        Name of the value, unique in the book: letters, digits, ``-`` and ``_``.
+        Name of the value, unique in its chapter: letters, digits, ``-`` and ``_``.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def holds(condition: bool, key: str) -> None:
     condition : bool
         What the sentence says, computed from the records.
     key : str
-        Name of the guard, unique in the book: letters, digits, ``-`` and ``_``.
+        Name of the guard, unique in its chapter: letters, digits, ``-`` and ``_``.
 
     Raises
     ------

@@ -205,18 +205,6 @@ def test_a_planned_profile_is_judged_once_its_records_exist(checkout):
     verdicts = ledger.everywhere().set_index(["profile", "claim"])["verdict"]
     assert verdicts["natural", "ranks without fine-tuning"] == "supported"
     assert verdicts["natural", "diagonal below block"] == "not tested"
-    assert "natural" in set(ledger.at_a_glance(ledger.everywhere())["profile"])
-
-
-def test_tables_for_readers_hold_every_claim_once(checkout):
-    shutil.rmtree(checkout / "data" / "records" / "natural", ignore_errors=True)
-    verdicts = ledger.everywhere({"embedded": "live"})
-    tested, untested, glance = ledger.tested(verdicts), ledger.untested(verdicts), ledger.at_a_glance(verdicts)
-    assert len(tested) == len(glance) == (verdicts["verdict"] != "not tested").sum() > 0
-    assert len(tested) + len(untested) == verdicts["claim"].nunique()
-    assert "{cite:p}`iofinova2022sparse`" in tested["claim"].iloc[1]
-    assert "better than dense, full (Iofinova 2022)" in set(glance["claim"])
-    assert untested["why it is not tested"].str.contains("natural: no published records").any()
 
 
 ENTRY = """

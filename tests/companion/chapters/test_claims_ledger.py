@@ -1,0 +1,65 @@
+"""The chapter *Claims ledger*: tables and chart hold every verdict, and no number of the text is typed."""
+
+import pytest
+from chapter_cells import run_cells
+from drawn import rows_of, width_of
+
+from tepones.common.errors import UsageError
+from tepones.companion import charts
+from tepones.companion.chapters import claims_ledger
+from tepones.companion.claims import ledger
+
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    """The ledger of the published tables and of no study, which takes a second."""
+    return ledger.everywhere({"embedded": "live", "methods": "live", "natural": "live"})
+
+
+def test_the_text_counts_the_verdicts_of_the_ledger(verdicts, monkeypatch):
+    monkeypatch.setattr(ledger, "everywhere", lambda records: verdicts.assign(profile=str(records)))
+    glued = run_cells("claims-ledger", monkeypatch, parameters={"profile": "tiny", "records": "live"})
+    counts = verdicts["verdict"].value_counts()
+    for verdict in ("supported", "not supported", "contradicted"):
+        assert glued[f"n-{verdict.replace(' ', '-')}"] == counts.get(verdict, 0)
+    assert glued["n-tested"] == len(verdicts) - counts["not tested"]
+    assert f"{counts['not supported']} of {glued['n-tested']}." in glued["fig-claims"].description
+    assert "{'tiny': 'live'}" in glued["tab-ledger"]
+    assert glued["ledger-at-a-glance"].count("<tr>") == glued["n-tested"]
+
+
+def test_tables_for_readers_hold_every_claim_once(verdicts):
+    tested, untested = claims_ledger.tested(verdicts), claims_ledger.untested(verdicts)
+    glance = claims_ledger.at_a_glance(verdicts)
+    assert len(tested) == len(glance) == (verdicts["verdict"] != "not tested").sum() > 0
+    assert len(tested) + len(untested) == verdicts["claim"].nunique()
+    assert "{cite:p}`iofinova2022sparse`" in tested["claim"].iloc[1]
+    assert "better than dense, full (Iofinova 2022)" in set(glance["claim"])
+    assert untested["why it is not tested"].str.contains("natural: no live records of profile natural yet").any()
+
+
+def test_a_verdict_is_shown_with_its_numbers(verdicts):
+    about = {"claim": "c", "source": ledger.COMPANION, "words": "w.", "profile": "p", "verdict": "not supported"}
+    numbers = {"estimate": -0.5, "low": -1.25, "high": 0.333, "threshold": -1.0}
+    row = verdicts.iloc[:1].assign(**about, **numbers, side="below", unit="points", basis="3 ladders × 2 targets")
+    shown = claims_ledger.tested(row).iloc[0]
+    assert shown["claim"] == "*c* (companion): w." and shown["claimed"] == "below −1"
+    assert shown["measured"].replace(NBSP, " ") == "−0.50 [−1.25, +0.33] points; p, 3 ladders × 2 targets"
+    assert NBSP in shown["measured"] and shown["verdict"] == "**not supported**"
+    assert claims_ledger.at_a_glance(row)["claim"].tolist() == ["c (companion)"]
+
+
+def test_a_claim_tested_somewhere_is_not_among_the_untested(verdicts):
+    rows = verdicts[verdicts["verdict"] == "not tested"].iloc[:2].assign(claim="c", profile=["a", "b"], reason="why")
+    assert claims_ledger.untested(rows)["why it is not tested"].tolist() == ["a: why; b: why"]
+    assert claims_ledger.untested(rows.assign(verdict=["supported", "not tested"])).empty
+
+
+def test_the_chart_has_a_row_for_each_verdict_and_refuses_none(verdicts):
+    chart = claims_ledger.claims_chart(verdicts)
+    assert len(rows_of(chart)) == len(chart.to_dict()["concat"]) == (verdicts["verdict"] != "not tested").sum()
+    assert width_of(chart) <= charts.WIDTH
+    with pytest.raises(UsageError, match="no rows"):
+        claims_ledger.claims_chart(verdicts[verdicts["verdict"] == "not tested"])

@@ -1,0 +1,26 @@
+"""The chapter *Rank your own*: its tutorial runs, and names the backbone that its table has on top."""
+
+import os
+
+import pytest
+from chapter_cells import run_cells
+
+from tepones.companion import charts
+
+
+@pytest.fixture
+def own_environment(monkeypatch):
+    """The chapter sets variables of its kernel's environment; here they are set back."""
+    for name in ("PATH", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+
+
+def test_the_tutorial_ranks_what_it_made(own_environment, monkeypatch, capsys):
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    small = {"sparsities": [0.5, 0.9], "source_images": 4, "target_images": 6, "epochs": 1}
+    glued = run_cells("rank-your-own", monkeypatch, parameters=small)
+    printed = capsys.readouterr().out
+    assert "checkpoints: dense.safetensors pruned-50.safetensors pruned-90.safetensors" in printed
+    first, *others = glued["tab-rank-own"].splitlines()[2:]
+    assert glued["rank-own-n"] == 1 + len(others) == 3
+    assert first.startswith(f"| 1 | {glued['rank-own-best']} |")
