@@ -3,7 +3,7 @@
 import re
 
 import pytest
-import vl_convert
+from drawn import width_of
 
 from tepones.common.errors import UsageError
 from tepones.companion import charts
@@ -12,8 +12,7 @@ from tepones.companion import charts
 def check_chart(build, frame):
     """A chart fits the text column, does not show the last bits of a machine, and refuses a frame without rows."""
     chart = build(frame)
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
-    assert float(re.search(r'width="([\d.]+)"', svg)[1]) <= charts.WIDTH
+    assert width_of(chart) <= charts.WIDTH
     nudged = frame.assign(**{column: frame[column] * (1 + 1e-14) for column in frame.select_dtypes("float")})
     # A parameter's view is named by a counter.
     assert re.sub(r"view_\d+", "", build(nudged).to_json()) == re.sub(r"view_\d+", "", chart.to_json())
