@@ -8,7 +8,7 @@ the marks below `menu`.
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -156,6 +156,12 @@ def inline(value: float | int | bool | str, key: str) -> None:
     glue(_name(key), rounded(plain) if isinstance(plain, float) else plain, display=False)
 
 
+def inline_all(values: Mapping[str, float | int | bool | str], prefix: str = "") -> None:
+    """Glue several numbers or words as `inline` does, each under its key behind `prefix`."""
+    for key, value in values.items():
+        inline(value, prefix + key)
+
+
 def holds(condition: bool, key: str) -> None:
     """Guard a sentence that the data could contradict: glue what stands behind it under `key` for a `{glue:md}`.
 
@@ -234,6 +240,11 @@ def heat_map(base: alt.Chart, value: str, title: str, limit: float, form: str, s
         base.mark_rect(stroke="white").encode(color=colour.legend(titleLimit=400)),
         base.mark_text(fontSize=size).encode(text=alt.Text(f"{value}:Q", format=form), color=dark),
     )
+
+
+def label_room(names: Iterable[str]) -> int:
+    """Pixels to keep free for the labels of a heat map's rows."""
+    return round(25 + 6.1 * max(len(name) for name in names))
 
 
 def sparsity_axis(frame: pd.DataFrame, ticks: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001)) -> alt.X:

@@ -3,9 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from chapter_cells import run_cells
 
-from tepones.companion.chapters import photographs_ablations as ablated
+from tepones.common.errors import TeponesError
+from tepones.companion import charts, study
+from tepones.companion.chapters import photographs_ablations as chapter
 
+NAME = "photographs-ablations"
+GUARDS = {"abl-falls", "abl-none-better", "abl-estimators-worse", "abl-null", "abl-layers-worse"}
 LADDERS, TARGETS, RUNGS = ("a 0", "a 1", "b 0"), ("near", "far", "other"), range(8)
 KEYS = ["ladder", "rung", "target"]
 
@@ -36,15 +41,15 @@ def tables():
 
 
 def test_estimators_are_one_more_choice_and_rivals_are_not(tables):
-    table = ablated.choices(tables)
+    table = chapter.choices(tables)
     assert list(table["choice"].unique()) == ["estimator", "layer", "samples per class"]
     assert set(table.loc[table["choice"] == "estimator", "level"]) == {"gaussian", "binary"}
-    only = ablated.choices({**tables, "ablations": tables["ablations"].query("ladder == 'a 0'")})
+    only = chapter.choices({**tables, "ablations": tables["ablations"].query("ladder == 'a 0'")})
     assert set(only["ladder"]) == {"a 0"}
 
 
 def test_a_level_is_compared_with_the_score_on_the_same_rungs(tables):
-    levels = ablated.by_level(ablated.choices(tables), tables["frame"]).set_index(["choice", "level"])
+    levels = chapter.by_level(chapter.choices(tables), tables["frame"]).set_index(["choice", "level"])
     own = levels.loc[("layer", "block 4")]
     assert own["weighted_tau"] > 0.6 and own["difference"] == 0 and np.isnan(own["difference_low"])
     same = levels.loc[("layer", "block 3")]
@@ -59,14 +64,53 @@ def test_a_level_is_compared_with_the_score_on_the_same_rungs(tables):
 
 
 def test_the_table_gives_no_difference_to_the_score_itself(tables):
-    shown = ablated.shown(ablated.by_level(ablated.choices(tables), tables["frame"])).set_index(["choice", "level"])
+    shown = chapter.shown(chapter.by_level(chapter.choices(tables), tables["frame"])).set_index(["choice", "level"])
     assert shown.loc[("layer", "block 4"), "difference"] == "–"
     assert shown.loc[("layer", "block 1"), "difference"].startswith("−")
     assert "[" in shown.loc[("layer", "block 3"), "weighted τ"]
 
 
 def test_every_choice_has_its_panel_with_one_ring(tables):
-    chart = ablated.ablation(ablated.by_level(ablated.choices(tables), tables["frame"])).to_dict()
+    chart = chapter.ablation(chapter.by_level(chapter.choices(tables), tables["frame"])).to_dict()
     assert [panel["layer"][0]["title"] for panel in chart["concat"]] == ["estimator", "layer", "samples per class"]
     rows = [row for data in chart["datasets"].values() for row in data]
     assert sum(row["default"] for row in rows) == 3
+
+
+def other_choices_know(tables):
+    """Some published records, on which every other choice is almost the accuracy itself and ours the opposite."""
+    ladders, targets = ["magnitude iterative 0", "diagonal iterative 0"], ["cifar10", "dtd", "eurosat"]
+    tables = {name: table[table["ladder"].isin(ladders)] for name, table in tables.items()}
+    tables = tables | {
+        name: tables[name][tables[name]["target"].isin(targets)] for name in ("transfer", "scores", "ablations")
+    }
+    probe = tables["transfer"].query("protocol == 'probe'").set_index(KEYS)["accuracy"]
+
+    def known(table, ours):
+        values = table.join(probe, on=KEYS)["accuracy"].to_numpy()
+        noise = np.random.default_rng(0).normal(0, 0.01, len(table))
+        return table.assign(value=np.where(ours, -values, values) + noise)
+
+    scores, ablations = tables["scores"], tables["ablations"]
+    changed = known(ablations, ablations["level"] == ablations["choice"].map(chapter.DEFAULTS))
+    changed["value"] -= changed["level"].eq("2")
+    return tables | {"scores": known(scores, scores["score"] == "gaussian"), "ablations": changed}
+
+
+def test_the_sentences_hold_on_the_published_records(monkeypatch):
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    glued = run_cells(NAME, monkeypatch)
+    assert set(glued) >= GUARDS
+    assert {"fig-ablations", "tab-ablations"} <= set(glued)
+    assert set(chapter.NAMED) <= {key.removeprefix("abl-") for key in glued}
+
+
+def test_sentences_that_records_contradict_fall(monkeypatch):
+    glued = run_cells(NAME, monkeypatch, other_choices_know(study.load("natural")))
+    assert {key for key in GUARDS if glued[key]} == GUARDS
+
+
+def test_a_contradicted_sentence_is_not_published(monkeypatch):
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    with pytest.raises(TeponesError, match="abl-falls"):
+        run_cells(NAME, monkeypatch, other_choices_know(study.load("natural")))

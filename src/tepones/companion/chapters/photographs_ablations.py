@@ -1,4 +1,4 @@
-"""What the ablations say of the score: agreement with transfer accuracy for each level of each choice."""
+"""The chapter *Photographs: what the score depends on*: agreement with accuracy for each level of each choice."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.companion.chapters.photographs_ranking import OURS
 from tepones.companion.charts import PALETTE, WIDTH, bracketed, tidy
+from tepones.companion.photographs import OURS
 
 #: The level of each choice that the score `gaussian` has.
 FROM_DATA = "from the data"
@@ -18,6 +18,21 @@ DEFAULTS = {
     "shrinkage": FROM_DATA,
     "shuffled labels": "not used",
     "layer": "block 4",
+}
+
+#: The levels that the text names, each by the key of its glued value.
+NAMED = {
+    "binary": ("estimator", "binary"),
+    "posterior": ("estimator", "posterior"),
+    "two": ("samples per class", "2"),
+    "ten": ("samples per class", "10"),
+    "none": ("shrinkage", "0"),
+    "full": ("shrinkage", "1"),
+    "standardised": ("shuffled labels", "standardised"),
+    "subtracted": ("shuffled labels", "subtracted"),
+    "first": ("layer", "block 1"),
+    "third": ("layer", "block 3"),
+    "last": ("layer", "block 4"),
 }
 
 _KEYS = ["ladder", "rung", "target"]
@@ -125,15 +140,6 @@ def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     levels : DataFrame
         As `by_level` gives it.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["choice", "level", "targets", "weighted_tau", "low", "high", "reference"]
     levels = tidy(levels, columns)

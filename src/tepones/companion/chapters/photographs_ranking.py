@@ -1,69 +1,75 @@
-"""How well scores rank the ladders of the profile `natural`: agreement by group of ladders and by protocol."""
+"""The chapter *Photographs: ranking*: how well scores rank the rungs of each ladder, and ladders at equal sparsity.
 
-from collections.abc import Mapping
+Agreement is computed apart for each group of ladders and each protocol, which together are what was `Judged`. Frames
+come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's ladders.
+"""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import altair as alt
 import numpy as np
 import pandas as pd
 
 from tepones import agreement
 from tepones.companion import study
-from tepones.companion.charts import bracketed
-from tepones.companion.photographs import RELEASED, TRAINED, groups
-from tepones.scores import pool
-
-#: Estimators of the intra-class information: our reconstruction.
-OURS = ("gaussian", "binary", "posterior")
-#: What a score has to beat: looks at no label, or at no target image, or is a small training itself.
-CONTROLS = (
-    "source_accuracy",
-    "sparsity",
-    "nonzero_weights",
-    "feature_norm",
-    "effective_rank",
-    "active_features",
-    "knn",
-    "probe",
-    "random",
+from tepones.companion.charts import PALETTE, PANEL, WIDTH, bracketed, heat_map, label_room, menu, tidy
+from tepones.companion.photographs import (
+    CONTROL,
+    GROUPS,
+    KINDS,
+    OWN,
+    RELEASED,
+    RIVAL,
+    TRAINED,
+    UNKNOWN,
+    complete,
+    extremes,
+    groups,
+    kind,
+    listed,
+    with_pool_scores,
+    written,
 )
-KINDS = OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
+
+#: Level at which a difference, corrected for the number of scores, counts as resolved.
+LEVEL = 0.05
+
+_KIND_COLOURS = {OWN: PALETTE[0], RIVAL: PALETTE[4], CONTROL: "#777777"}
+_KIND_SHAPES = {OWN: "circle", RIVAL: "square", CONTROL: "diamond"}
+_MEASURES = {"weighted_tau": "weighted τ", "regret_1": "regret of the first (points)"}
+_MEAN = "mean"
 
 
-def kind(score: str) -> str:
-    """Our reconstruction, rival or control."""
-    return OWN if score in OURS else CONTROL if score in CONTROLS else RIVAL
-
-
-def pooled(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Table of scores with those that need a pool of models made from their parts: `ncti` and `etran`.
+@dataclass(frozen=True)
+class Judged:
+    """What scores were compared with, and on which ladders; in menus and tables its `str`.
 
     Parameters
     ----------
-    scores : DataFrame
-        That of `tepones.companion.study.load`, where `ncti` has three parts.
-    by : list of str
-        Columns that say what a pool is: its models are the rungs that agree in them.
-
-    Returns
-    -------
-    DataFrame
-        One row for each ladder, rung, target and score: columns of these names, and value.
+    protocol : {"probe", "fine-tuning"}
+        What transfer accuracy was measured by, one of `study.PROTOCOLS`.
+    group : {"trained here", "released on ImageNet"}
+        Ladders, one of `photographs.GROUPS`.
     """
-    key = ["ladder", "rung", "target"]
-    whole = scores[scores["part"].isna()][[*key, "score", "value"]]
-    found = [whole]
-    parts = scores[scores["score"] == "ncti"].pivot(index=key, columns="part", values="value")
-    pairs = whole[whole["score"].isin(("energy", "lda"))].pivot(index=key, columns="score", values="value")
-    for name, wide, columns in (("ncti", parts, ("seli", "ncc", "vc")), ("etran", pairs, ("energy", "lda"))):
-        if not wide.empty and set(columns) <= set(wide):
-            made = wide.reset_index()
-            for _, part in made.groupby(by, sort=False):
-                made.loc[part.index, "value"] = getattr(pool, name)(*(part[column] for column in columns))
-            found.append(made[[*key, "value"]].assign(score=name))
-    return pd.concat(found, ignore_index=True)
+
+    protocol: str
+    group: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, {self.group}"
 
 
-def frames(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Tidy frames to rank in, by what they are: a group of ladders and a protocol. Those without data are left out.
+#: What the text speaks of.
+PROBED, PROBED_RELEASED, FINE_TUNED = (
+    Judged(study.PROBE, TRAINED),
+    Judged(study.PROBE, RELEASED),
+    Judged(study.FULL, TRAINED),
+)
+
+
+def frames(tables: Mapping[str, pd.DataFrame]) -> dict[Judged, pd.DataFrame]:
+    """Tidy frames to rank in, by what was judged; those without data are left out.
 
     Full fine-tuning was done on part of the targets of part of the ladders: pairs of ladder and target of which a
     rung or a repeat is missing are left out, and then ladders that lack a target which another has.
@@ -71,15 +77,15 @@ def frames(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     rungs, transfer = tables["rungs"], tables["transfer"]
     repeats = transfer.groupby(["ladder", "rung", "target", "protocol"])["repeat"].transform("nunique")
     every = repeats == repeats.groupby(transfer["protocol"]).transform("max")
-    whole = {**tables, "transfer": transfer[every], "scores": pooled(tables["scores"], ["ladder", "target"])}
+    whole = {**tables, "transfer": transfer[every], "scores": with_pool_scores(tables["scores"], ["ladder", "target"])}
     released = rungs["ladder"][groups(rungs) == RELEASED].unique()
     found = {}
     for protocol in study.PROTOCOLS:
         frame = study.tidy(whole, protocol)
-        for group in (TRAINED, RELEASED):
+        for group in GROUPS:
             own = complete(frame[frame["ladder"].isin(released) == (group == RELEASED)], rungs)
             if not own.empty:
-                found[f"{protocol}, {group}"] = own
+                found[Judged(protocol, group)] = own
     return found
 
 
@@ -93,30 +99,23 @@ def of_one_network(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     if trained.empty:
         return pd.DataFrame(columns=["ladder", "rung", "target", "score", "value", "sparsity"])
     shared = trained.loc[trained["backbone"] == trained["backbone"].mode()[0], "ladder"]
-    scores = pooled(tables["scores"][tables["scores"]["ladder"].isin(shared)], ["target"])
+    scores = with_pool_scores(tables["scores"][tables["scores"]["ladder"].isin(shared)], ["target"])
     frame = study.tidy({**tables, "scores": scores}, study.PROBE)
     return complete(frame[frame["ladder"].isin(shared)], rungs)
 
 
-def complete(frame: pd.DataFrame, rungs: pd.DataFrame) -> pd.DataFrame:
-    """Ladders and targets of which every rung is there, every ladder with every target; scores that all of them have.
-
-    `rungs` is the table of all rungs. A source accuracy that is not known is replaced by 0, the same for all rungs of
-    a ladder: no score named here looks at it.
-    """
-    n_rungs = frame["ladder"].map(rungs.groupby("ladder")["rung"].nunique())
-    frame = frame[frame.groupby(["ladder", "target", "score"])["rung"].transform("nunique") == n_rungs]
-    n_targets = frame.groupby("ladder")["target"].transform("nunique")
-    frame = frame[n_targets == n_targets.max()]
-    cells = frame.drop_duplicates(["ladder", "target", "score"]).groupby("score").size()
-    whole = frame.drop_duplicates(["ladder", "target"])
-    frame = frame[frame["score"].isin(cells.index[cells == len(whole)])]
-    return frame.fillna({"source_accuracy": 0.0}).reset_index(drop=True)
-
-
-def within(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def within(frames: Mapping[Judged, pd.DataFrame]) -> dict[Judged, pd.DataFrame]:
     """`agreement.within_ladder` of each frame: two milliseconds for each ladder, target and score."""
     return {name: agreement.within_ladder(frame) for name, frame in frames.items()}
+
+
+def basis(cells: Mapping[Judged, pd.DataFrame]) -> pd.DataFrame:
+    """How many ladders and targets were judged: columns judged by, backbones, ladders, targets."""
+    rows = [
+        (judged.protocol, judged.group, own["ladder"].nunique(), own["target"].nunique())
+        for judged, own in cells.items()
+    ]
+    return pd.DataFrame(rows, columns=["judged by", "backbones", "ladders", "targets"])
 
 
 def compared(cells: pd.DataFrame, score: str) -> pd.DataFrame:
@@ -139,8 +138,11 @@ def compared(cells: pd.DataFrame, score: str) -> pd.DataFrame:
     ).drop(columns="second")
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """`compared` as a table for readers."""
+def shown(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged) -> pd.DataFrame:
+    """`compared` of what was judged as a table for readers; it says so if there is none."""
+    if judged not in verdicts:
+        return pd.DataFrame({"score": ["no ladder yet"]})
+    table = verdicts[judged]
     measures = {"weighted τ": ("weighted_tau", ".2f"), "regret@1": ("regret_1", ".1f"), "regret@3": ("regret_3", ".1f")}
     return pd.DataFrame(
         {
@@ -150,33 +152,121 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
                 for title, (name, form) in measures.items()
             },
             "difference of τ": bracketed(table["difference"], table["low"], table["high"], "+.2f"),
-            "p (Holm)": ["–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_difference"]],
+            "p (Holm)": [
+                UNKNOWN if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_difference"]
+            ],
         }
     )
 
 
-def cells_by(cells: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
+def reached(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, str]:
+    """What a score reaches, as values to glue; `UNKNOWN` if nothing was judged.
+
+    Parameters
+    ----------
+    verdicts : mapping of Judged to DataFrame
+        `compared`.
+    judged : Judged
+    score : str
+
+    Returns
+    -------
+    dict
+        ``tau``, the mean weighted τ with its interval; ``regret`` and ``regret-3``, in points.
+    """
+    table = verdicts.get(judged, pd.DataFrame(columns=["score", "weighted_tau"])).set_index("score")
+    columns = ["weighted_tau", "weighted_tau_low", "weighted_tau_high", "regret_1", "regret_3"]
+    tau, low, high, first, third = table.reindex(index=[score], columns=columns).astype(float).iloc[0]
+    return {
+        "tau": written(tau, low, high),
+        "regret": written(first, form=".1f"),
+        "regret-3": written(third, form=".1f"),
+    }
+
+
+def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, int | str]:
+    """Where a score stands among all others, as values to glue.
+
+    Parameters
+    ----------
+    verdicts : mapping of Judged to DataFrame
+        `compared` with this score.
+    judged : Judged
+    score : str
+
+    Returns
+    -------
+    dict
+        `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean;
+        ``better``, the names of those that it is resolved (`LEVEL`) to rank better than; ``n-worse``, the number of
+        those that it is resolved to rank worse than, and ``n-resolved``, of both; ``rivals``, how many there are, and
+        ``open``, how many of them are not resolved. Zero and `UNKNOWN` if nothing was judged.
+    """
+    found = reached(verdicts, judged, score)
+    if judged not in verdicts:
+        counts = ("ladders", "targets", "rank", "n", "n-resolved", "n-worse", "rivals", "open")
+        return found | dict.fromkeys(counts, 0) | dict.fromkeys(("best", "best-tau", "better"), UNKNOWN)
+    table = verdicts[judged]
+    others = table[table["score"] != score]
+    resolved = others[others["p_difference"] < LEVEL]
+    rivals = others.loc[others["kind"] == RIVAL, "score"]
+    return found | {
+        "ladders": table["ladders"].iloc[0],
+        "targets": table["targets"].iloc[0],
+        "rank": int(np.flatnonzero(table["score"] == score)[0]) + 1,
+        "n": len(table),
+        "best": table["score"].iloc[0],
+        "best-tau": written(table["weighted_tau"].iloc[0]),
+        "better": listed(resolved.loc[resolved["difference"] > 0, "score"]),
+        "n-resolved": len(resolved),
+        "n-worse": int((resolved["difference"] < 0).sum()),
+        "rivals": len(rivals),
+        "open": int((~rivals.isin(resolved["score"])).sum()),
+    }
+
+
+def cells_by(cells: Mapping[Judged, pd.DataFrame], by: str) -> pd.DataFrame:
     """Mean weighted τ and regret of each score on each target, or for each method.
 
     Parameters
     ----------
-    cells : mapping of str to DataFrame
+    cells : mapping of Judged to DataFrame
         `within`.
     by : {"target", "method"}
 
     Returns
     -------
     DataFrame
-        Columns judged (the frame's name), score, item, tau, regret, cells (how many were averaged). A cell without a
+        Columns judged (its name), score, item, tau, regret, cells (how many were averaged). A cell without a
         ranking counts as 0.
     """
     parts = []
-    for name, frame in cells.items():
+    for judged, frame in cells.items():
         grouped = frame.fillna({"weighted_tau": 0.0}).groupby(["score", by], sort=False)
         part = grouped.agg(tau=("weighted_tau", "mean"), regret=("regret_1", "mean"), cells=("regret_1", "size"))
-        parts.append(part.reset_index().rename(columns={by: "item"}).assign(judged=name))
+        parts.append(part.reset_index().rename(columns={by: "item"}).assign(judged=str(judged)))
     columns = ["judged", "score", "item", "tau", "regret", "cells"]
     return pd.concat(parts, ignore_index=True)[columns]
+
+
+def spread(cells: pd.DataFrame, score: str) -> dict[str, int | str]:
+    """Where a score ranks best and worst, and how often it leads, for what the text speaks of, as values to glue.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        `cells_by`.
+    score : str
+
+    Returns
+    -------
+    dict
+        `photographs.extremes` of the score's mean τ for backbones trained here and a linear probe; ``items``, how many
+        there are, and ``leads``, on how many of them no score has a higher τ.
+    """
+    wide = cells[cells["judged"] == str(PROBED)].pivot(index="score", columns="item", values="tau")
+    row = wide.loc[score] if score in wide.index else pd.Series(dtype=float)
+    return extremes(row) | {"items": len(row), "leads": int((row >= wide.max() - 1e-12).sum())}
 
 
 def matched(frame: pd.DataFrame) -> pd.DataFrame:
@@ -194,6 +284,41 @@ def matched(frame: pd.DataFrame) -> pd.DataFrame:
     if len(close) < 3 or not frozenset.intersection(*levels[close]):
         return frame.iloc[:0]
     return frame[frame["ladder"].isin(close) & (frame["rung"] > 0)].reset_index(drop=True)
+
+
+def between(frame: pd.DataFrame) -> pd.DataFrame:
+    """`agreement.between_summary` of the ladders that can be compared at equal sparsity; empty if there are none.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `of_one_network`.
+    """
+    own = matched(frame)
+    if own.empty:
+        return pd.DataFrame(columns=["score", "ladders", "levels", "weighted_tau", "low", "high", "p_holm"])
+    return agreement.between_summary(own)
+
+
+def between_values(table: pd.DataFrame, score: str) -> dict[str, int | str]:
+    """What `between` says of a score, of the best one and of source accuracy, as values to glue.
+
+    Returns
+    -------
+    dict
+        ``ladders`` and ``levels`` that are compared; ``tau``, ``best-tau`` and ``source-tau`` with their intervals, and
+        ``best``, whose name it is; ``n`` scores, of which ``clear`` rank better than chance (Holm-corrected).
+    """
+    rows = table.set_index("score")[["weighted_tau", "low", "high"]].astype(float)
+    best = table["score"].iloc[0] if len(table) else UNKNOWN
+    named = {"tau": score, "best-tau": best, "source-tau": "source_accuracy"}
+    return {key: written(*rows.reindex([name]).iloc[0]) for key, name in named.items()} | {
+        "best": best,
+        "ladders": table["ladders"].max() if len(table) else 0,
+        "levels": table["levels"].max() if len(table) else 0,
+        "n": len(table),
+        "clear": int(((table["p_holm"] < LEVEL) & (table["weighted_tau"] > 0)).sum()),
+    }
 
 
 def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -215,6 +340,99 @@ def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ladder", "target", "tau", "sd_points"])
 
 
-def rank_of(table: pd.DataFrame, score: str) -> int:
-    """Place of a score among all by mean weighted τ, 1 = best."""
-    return int(np.flatnonzero(table["score"] == score)[0]) + 1
+def scores_chart(tables: pd.DataFrame) -> alt.TopLevelMixin:
+    """Weighted τ and regret of every score with their intervals, best τ on top; a switch for what was judged.
+
+    Parameters
+    ----------
+    tables : DataFrame
+        `compared` of one or more frames, one below the other, with a column `judged`.
+    """
+    measures = [column for name in _MEASURES for column in (name, f"{name}_low", f"{name}_high")]
+    frame = tidy(tables[tables["weighted_tau"].notna()], ["judged", "score", "kind", *measures, "ladders", "targets"])
+    switch = _judged(frame)
+    n_rows = int(frame.groupby("judged")["score"].size().max())
+    kinds = [name for name in KINDS if name in set(frame["kind"])]
+    colour = alt.Color("kind:N", title=None).scale(domain=kinds, range=[_KIND_COLOURS[name] for name in kinds])
+    colour = colour.legend(symbolOpacity=1)
+    shape = alt.Shape("kind:N", title=None).scale(domain=kinds, range=[_KIND_SHAPES[name] for name in kinds])
+    order = alt.EncodingSortField("weighted_tau", op="max", order="descending")
+
+    def panel(name: str, title: str, first: bool) -> alt.LayerChart:
+        axis = alt.Axis(labelLimit=150, ticks=False, domain=False) if first else None
+        base = (
+            alt.Chart(frame)
+            .transform_filter("datum.judged == judged")
+            .encode(
+                y=alt.Y("score:N", title=None, sort=order).axis(axis),
+                tooltip=[
+                    "score:N",
+                    "kind:N",
+                    *(alt.Tooltip(f"{c}:Q", format=".3f") for c in (name, f"{name}_low", f"{name}_high")),
+                    "ladders:Q",
+                    "targets:Q",
+                ],
+            )
+        )
+        return alt.layer(
+            base.mark_rule(strokeWidth=3, opacity=0.45).encode(
+                x=alt.X(f"{name}_low:Q", title=title), x2=f"{name}_high:Q", color=colour
+            ),
+            base.mark_point(filled=True, size=70, opacity=1).encode(x=f"{name}:Q", color=colour, shape=shape),
+        ).properties(width=PANEL["width"] - 20, height=19 * n_rows)
+
+    panels = [panel(name, title, i == 0) for i, (name, title) in enumerate(_MEASURES.items())]
+    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 24}).add_params(switch)
+
+
+def tau_heat_map(cells: pd.DataFrame, items: Sequence[str], *, upright: bool = True) -> alt.TopLevelMixin:
+    """Mean weighted τ of each score on each target or method, with a mean column; a switch for what was judged.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        `cells_by`.
+    items : sequence of str
+        Targets or methods, in their order.
+    upright : bool
+        Whether the labels of the columns stand upright, as long ones must.
+    """
+    cells = tidy(cells, ["judged", "score", "item", "tau", "regret", "cells"])
+    grouped = cells.groupby(["judged", "score"], sort=False)
+    means = grouped.agg(tau=("tau", "mean"), regret=("regret", "mean"), cells=("cells", "sum")).reset_index()
+    means = means.assign(item=_MEAN)
+    ranks = means.groupby("judged")["tau"].rank(ascending=False, method="first")
+    frame = pd.concat([cells, means], ignore_index=True)
+    frame = frame.merge(means[["judged", "score"]].assign(place=ranks), on=["judged", "score"])
+    frame = tidy(frame, ["judged", "score", "item", "tau", "regret", "cells", "place"])
+    shown = [item for item in items if item in set(frame["item"])]
+    n_rows = int(cells.groupby("judged")["score"].nunique().max())
+    switch = _judged(frame)
+    base = (
+        alt.Chart(frame)
+        .transform_filter("datum.judged == judged")
+        .encode(
+            x=alt.X("item:N", title=None, sort=[*shown, _MEAN]).axis(
+                labelAngle=-90 if upright else -35, labelLimit=250, domain=False, ticks=False
+            ),
+            y=alt.Y("score:N", title=None, sort=alt.EncodingSortField("place", op="min")).axis(
+                labelLimit=150, domain=False, ticks=False
+            ),
+            tooltip=[
+                "score:N",
+                alt.Tooltip("item:N", title="on"),
+                alt.Tooltip("tau:Q", format="+.3f", title="weighted τ"),
+                alt.Tooltip("regret:Q", format=".2f", title="regret (points)"),
+                alt.Tooltip("cells:Q", title="cells in the mean"),
+            ],
+        )
+    )
+    width = min(52 * (len(shown) + 1), WIDTH - label_room(list(frame["score"])))
+    size = 11 if width / (len(shown) + 1) > 34 else 9
+    chart = heat_map(base, "tau", "weighted τ", 1, "+.2f", size)
+    return chart.properties(width=width, height=22 * n_rows).add_params(switch)
+
+
+def _judged(frame: pd.DataFrame) -> alt.Parameter:
+    """A menu for what was judged."""
+    return menu("judged", list(dict.fromkeys(frame["judged"])), label="Judged by")
