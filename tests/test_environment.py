@@ -1,73 +1,153 @@
-"""The three lists of dependencies say the same: pyproject.toml, constraints.txt, environment.yml."""
+"""What is imported, pyproject.toml, constraints.txt, environment.yml and what is installed agree."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from pathlib import Path
 
+import jupytext
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tepones.common import paths
 
 #: Names of packages that conda-forge spells otherwise.
-CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu", "playwright": "playwright-python"}
+CONDA_NAMES = {
+    "jupyter-client": "jupyter_client",
+    "matplotlib": "matplotlib-base",
+    "playwright": "playwright-python",
+    "torch": "pytorch-cpu",
+}
 
-
-def name_of(requirement: str) -> str:
-    return re.match(r"[A-Za-z0-9_.-]+", requirement).group().lower()
+#: Dependencies that no line of code imports, and what needs them.
+NOT_IMPORTED = {
+    "ipywidgets": "tqdm's bar in a notebook",
+    "jupyter-book": "a command",
+    "ruff": "a command",
+    "sphinx-mathjax-offline": "the site takes its files",
+}
 
 
 @pytest.fixture(scope="module")
-def project():
-    return tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]
+def groups():
+    """Names of the dependencies of each group of pyproject.toml; those of every installation are called base."""
+    project = tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]
+    given = {"base": project["dependencies"], **project["optional-dependencies"]}
+    return {group: {canonicalize_name(Requirement(line).name) for line in lines} for group, lines in given.items()}
 
 
 @pytest.fixture(scope="module")
-def required(project):
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    return {name_of(requirement) for group in groups for requirement in group}
+def required(groups):
+    return set().union(*groups.values())
 
 
 @pytest.fixture(scope="module")
 def pinned():
     lines = (paths.root() / "constraints.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): pin for name, pin in pins.items()}
+
+
+def code_of(path: Path) -> str:
+    """Python of a module or of a notebook's cells; commands of other shells become calls."""
+    if path.suffix == ".py":
+        return path.read_text()
+    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    return "\n".join(TransformerManager().transform_cell(cell) for cell in cells)
+
+
+def imported(code: str) -> Iterator[str]:
+    """Names, with dots, of the modules that a piece of code imports, wherever in it."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
+
+
+def groups_for(path: Path) -> set[str]:
+    """Groups of dependencies that a file may import from: the library and the study run without the others."""
+    inside = path.relative_to(paths.root()).as_posix()
+    companion = "src/tepones/companion/"
+    if inside.startswith(("src/", "notebooks/", "book/")):
+        runs_alone = inside.startswith("src/") and not inside.startswith(companion)
+        studies = inside.startswith(tuple(f"{companion}{room}/" for room in ("study", "claims", "published")))
+        return {"base"} if runs_alone or studies else {"base", "book"}
+    return {"base", "book", "test"}
+
+
+@pytest.fixture(scope="module")
+def third_party():
+    """(file, distributions that provide the module, module) of each import that is neither Python's nor ours."""
+    root = paths.root()
+    ours = {"tepones", *(path.stem for path in (root / "tests/helpers").glob("*.py"))}
+    files = [path for folder in ("src", "tests", "book/_ext") for path in (root / folder).rglob("*.py")]
+    providers = packages_distributions()
+    return [
+        (path, {canonicalize_name(name) for name in providers.get(top, ())}, top)
+        for path in [*files, *(root / "notebooks").glob("*.md")]
+        for top in {name.partition(".")[0] for name in imported(code_of(path))}
+        if top not in ours and top not in sys.stdlib_module_names
+    ]
+
+
+def test_every_import_is_declared_in_the_group_that_its_place_needs(third_party, groups):
+    undeclared = {
+        f"{path.relative_to(paths.root())}: {module}"
+        for path, distributions, module in third_party
+        if not distributions & set().union(*(groups[group] for group in groups_for(path)))
+    }
+    assert undeclared == set()
+
+
+def test_every_dependency_is_imported_or_known_to_be_needed(third_party, required):
+    used = set().union(*(distributions for _, distributions, _ in third_party))
+    assert required - used == set(NOT_IMPORTED)
 
 
 def test_every_dependency_is_pinned(required, pinned):
-    assert required <= {name.lower() for name in pinned}
+    assert required - set(pinned) == set()
+
+
+def test_pins_are_what_the_pinned_packages_ask_of_each_other(pinned):
+    """Among others the pair of torch and torchvision: pip refuses constraints that contradict each other."""
+    contradictions = set()
+    for name in pinned:
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:  # pinned for another platform or Python
+            continue
+        for asked in map(Requirement, lines):
+            pin = pinned.get(canonicalize_name(asked.name))
+            wanted = asked.marker is None or asked.marker.evaluate({"extra": ""})
+            if pin and wanted and not asked.specifier.contains(pin, prereleases=True):
+                contradictions.add(f"{name} asks for {asked}; pinned is {pin}")
+    assert contradictions == set()
+
+
+def test_what_is_installed_is_what_is_pinned(required, pinned):
+    """Also in an environment that was not made by the Makefile: a result is only as pinned as what runs."""
+    installed = {name: version(name).partition("+")[0] for name in required}
+    assert installed == {name: pinned[name] for name in required}
 
 
 def test_conda_names_the_same_dependencies(required):
     listed = yaml.safe_load((paths.root() / "environment.yml").read_text())["dependencies"]
     from_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
-    found = {name_of(entry) for entry in [*listed, *from_pip] if isinstance(entry, str) and entry[0] != "-"}
-    assert found - {"python", "pip"} == {CONDA_NAMES.get(name, name) for name in required}
+    lines = [entry for entry in [*listed, *from_pip] if isinstance(entry, str) and not entry.startswith("-")]
+    names = {re.match(r"[\w.-]+", line).group() for line in lines}
+    assert names - {"python", "pip"} == {CONDA_NAMES.get(name, name) for name in required}
 
 
-def test_what_is_installed_is_what_is_pinned(required, pinned):
-    """Also in an environment that was not made by the Makefile: a result is only as pinned as what runs."""
-    differing = {}
-    for name, pin in pinned.items():
-        try:
-            found = version(name).partition("+")[0]
-        except PackageNotFoundError:  # pinned for another platform or Python
-            continue
-        if found != pin and name.lower() in required:
-            differing[name] = (pin, found)
-    assert not differing
-
-
-def test_torch_and_torchvision_are_the_pair_known_to_work(pinned):
-    assert (pinned["torch"], pinned["torchvision"]) == ("2.13.0", "0.28.0")
-
-
-def test_torchvision_is_imported_in_one_place_only():
-    pattern = re.compile(r"^\s*(import torchvision|from torchvision)", re.MULTILINE)
-    files = [path.name for path in (paths.root() / "src").rglob("*.py") if pattern.search(path.read_text())]
-    assert files == ["_torchvision.py"]
+def test_torchvision_is_imported_in_one_place_only(third_party):
+    assert [path.name for path, _, module in third_party if module == "torchvision"] == ["_torchvision.py"]
 
 
 def test_torchvision_imports_and_its_parts_work():
@@ -83,12 +163,11 @@ assert model(v2.Resize(32)(torch.zeros(1, 3, 64, 64))).shape == (1, 3)
 
 
 def test_operators_that_exist_are_left_alone():
-    """After a first import they exist, whoever declared them: a second look finds nothing to declare."""
+    """After a first import they exist, whoever declared them: torch refuses to declare an operator twice."""
     program = """
 import importlib
 from tepones.common import _torchvision
 importlib.reload(_torchvision)
-assert not _torchvision._missing
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -73,21 +73,13 @@ def test_the_order_of_the_rows_does_not_matter():
     pd.testing.assert_frame_equal(left, right)
 
 
-def test_between_ladder_removes_sparsity_and_pooled_is_labelled():
+def test_pooled_is_labelled_as_confounded_by_sparsity():
     frame = study(ladders=4).query("score != 'constant'")
     by_sparsity = frame[frame.score == "good"].assign(score="sparsity", value=lambda f: -f["sparsity"])
     frame = pd.concat([frame, by_sparsity], ignore_index=True)
-    between = agreement.between_ladder(frame)
-    assert (between["ladders"] == 4).all() and len(between) == 5 * 2 * 3
-    assert (between[between.score == "sparsity"]["reason"] == "score is constant").all()
-    level = frame[(frame.sparsity == 0.8) & (frame.target == "target1") & (frame.score == "good")]
-    row = one(between, sparsity=0.8, target="target1", score="good")
-    assert row["weighted_tau"] == pytest.approx(stats.weightedtau(level["value"], level["accuracy"]).statistic)
     pooled = agreement.pooled(frame)
     assert (pooled["label"] == "confounded").all() and (pooled["models"] == 20).all()
     assert one(pooled, target="target0", score="sparsity")["weighted_tau"] > 0.5
-    few = agreement.between_ladder(study(ladders=2))
-    assert (few["reason"] == "fewer than 3 ladders").all() and few["weighted_tau"].isna().all()
 
 
 def test_budget_regret_picks_among_all_ladders():
@@ -145,8 +137,6 @@ def test_paired_differences():
     against = agreement.paired_differences(frame, reference="noise", replicates=500)
     assert list(against["first"]) == ["noise", "noise"]
     assert one(against, second="good")["difference"] == pytest.approx(-row["difference"])
-    with pytest.raises(UsageError, match="unknown measure"):
-        agreement.paired_differences(frame, measure="tau")
     with pytest.raises(UsageError, match="unknown score 'best'"):
         agreement.paired_differences(frame, reference="best")
     with pytest.raises(UsageError, match="needs two"):
@@ -158,22 +148,6 @@ def test_two_scores_that_rank_alike_differ_by_nothing():
     same = frame.assign(score="twice", value=2 * frame["value"])
     row = agreement.paired_differences(pd.concat([frame, same], ignore_index=True)).iloc[0]
     assert (row["difference"], row["low"], row["high"], row["p"]) == (0, 0, 0, 1)
-
-
-@pytest.mark.parametrize("by", ["ladder", "target"])
-def test_leave_one_out(by):
-    cells = agreement.within_ladder(study(ladders=4, targets=3))
-    row = one(agreement.leave_one_out(cells, by), score="good")
-    good = cells[cells["score"] == "good"]
-    means = {name: good[good[by] != name]["weighted_tau"].mean() for name in good[by].unique()}
-    assert row["mean"] == pytest.approx(good["weighted_tau"].mean())
-    assert row["lowest"] == pytest.approx(min(means.values()))
-    assert row["highest"] == pytest.approx(max(means.values()))
-    assert row["lowest_without"] == min(means, key=means.get)
-    with pytest.raises(UsageError, match="choose from: ladder, target"):
-        agreement.leave_one_out(cells, "rung")
-    with pytest.raises(UsageError, match="nothing is left"):
-        agreement.leave_one_out(cells[cells[by] == cells[by].iloc[0]], by)
 
 
 @pytest.mark.parametrize(

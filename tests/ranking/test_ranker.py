@@ -18,7 +18,7 @@ from tepones.backbones.encoder import Encoder, Preparation
 from tepones.backbones.features import extract
 from tepones.backbones.training import Training, train
 from tepones.common.errors import UsageError
-from tepones.pruning import masks
+from tepones.pruning import budget, masks
 from tepones.ranking import checkpoints, zoo
 from tepones.tasks import folder as folders
 
@@ -157,15 +157,16 @@ def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
 
 def test_a_ladder_of_the_zoo_by_its_name(models, photos, tmp_path, monkeypatch):
     ladder = tmp_path / "steps"
-    checkpoints.write(ladder / "rung-00.safetensors", models["trained"], "small-resnet")
-    content = (ladder / "rung-00.safetensors").read_bytes()
-    rung = {"file": "rung-00.safetensors", "sha256": zoo.hashlib.sha256(content).hexdigest()}
-    about = {"format": 2, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
+    ladder.mkdir()
+    content = budget.compress(budget.serialise(models["trained"].state_dict()))
+    (ladder / "rung-00.safetensors.gz").write_bytes(content)
+    rung = {"file": "rung-00.safetensors.gz", "sha256": zoo.hashlib.sha256(content).hexdigest()}
+    about = {"format": 3, "architecture": "small-resnet", "task": {}, "side": 32, "method": "", "config": {}, "seed": 0}
     about |= {"values": "float16", "versions": {}}
     about["rungs"] = [rung | {"sparsity": 0, "source_accuracy": 0.75, "budget": {}, "shrunk": {}}]
     (ladder / zoo.MANIFEST).write_text(json.dumps(about))
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
-    for name in ("steps", "steps/rung-00", ladder, ladder / "rung-00.safetensors"):
+    for name in ("steps", "steps/rung-00", ladder, ladder / "rung-00.safetensors.gz"):
         table = ranking.rank(photos, [name], ["gaussian", "source_accuracy"]).table
         assert table["backbone"].tolist() == ["steps/rung-00"]
         assert table["source_accuracy"].tolist() == [0.75]

@@ -1,13 +1,14 @@
 """The zoo: a ladder goes in and comes out; files and manifests that do not fit each other are refused."""
 
+import hashlib
 import json
 import shutil
+import tracemalloc
 from dataclasses import asdict
 
-import numpy as np
 import pytest
-import safetensors.numpy
 import torch
+from safetensors.torch import save
 
 from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError
@@ -15,7 +16,7 @@ from tepones.companion.study import export, plan, profiles
 from tepones.companion.study.cells import load_rung
 from tepones.companion.study.profiles import TaskSize
 from tepones.companion.study.records import Store
-from tepones.pruning.budget import Budget, budget, nonzero_weights
+from tepones.pruning.budget import Budget, budget, compress, nonzero_weights
 from tepones.pruning.shrink import shrink
 from tepones.ranking import zoo
 
@@ -60,7 +61,7 @@ def _change(ladder, change):
     path.write_text(json.dumps(about))
 
 
-def _refused(ladder, *parts, file="rung-01.safetensors", error=TeponesError):
+def _refused(ladder, *parts, file="rung-01.safetensors.gz", error=TeponesError):
     with pytest.raises(error) as raised:
         zoo.load(ladder, file)
     message = str(raised.value)
@@ -114,7 +115,7 @@ def test_a_rung_comes_back_as_it_was_recorded_up_to_half_precision(plans, record
     for rung, cell in zip(zoo.manifest(folder).rungs, plan.rungs(plans[kind]), strict=True):
         recorded, masks = load_rung(records, cell)
         encoder = zoo.load(folder, rung.file)
-        assert encoder.name == f"{folder.name}/{rung.file.removesuffix('.safetensors')}"
+        assert encoder.name == f"{folder.name}/{rung.file.removesuffix('.safetensors.gz')}"
         assert encoder.facts == {"source_accuracy": rung.source_accuracy, "sparsity": rung.sparsity}
         state = encoder.model.state_dict()
         for name, tensor in recorded.state_dict().items():
@@ -124,7 +125,7 @@ def test_a_rung_comes_back_as_it_was_recorded_up_to_half_precision(plans, record
 
 def test_an_unknown_source_accuracy_is_no_fact(ladder):
     _change(ladder, lambda about: about["rungs"][1].update(source_accuracy=None))
-    assert "source_accuracy" not in zoo.load(ladder, "rung-01.safetensors").facts
+    assert "source_accuracy" not in zoo.load(ladder, "rung-01.safetensors.gz").facts
 
 
 def test_a_sparse_rung_is_a_small_fraction_of_the_dense_one(exported):
@@ -136,7 +137,7 @@ def test_a_sparse_rung_is_a_small_fraction_of_the_dense_one(exported):
 
 @pytest.mark.parametrize("position", [0, 20, 1000, -1])
 def test_a_changed_byte_is_refused(ladder, position):
-    path = ladder / "rung-01.safetensors"
+    path = ladder / "rung-01.safetensors.gz"
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -144,12 +145,14 @@ def test_a_changed_byte_is_refused(ladder, position):
 
 
 def test_a_missing_file_is_refused(ladder):
-    (ladder / "rung-01.safetensors").unlink()
-    _refused(ladder, "rung-01.safetensors", "manifest expects it")
+    (ladder / "rung-01.safetensors.gz").unlink()
+    _refused(ladder, "rung-01.safetensors.gz", "manifest expects it")
 
 
 def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
-    _refused(ladder, "rung-09.safetensors", "rung-01.safetensors", file="rung-09.safetensors", error=UsageError)
+    _refused(
+        ladder, "rung-09.safetensors.gz", "rung-01.safetensors.gz", file="rung-09.safetensors.gz", error=UsageError
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,12 +160,12 @@ def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
     [
         (lambda about: about.pop("method"), "method"),
         (lambda about: about.update(extra=1), "extra"),
-        (lambda about: about.update(format=1), "format: Input should be 2"),
+        (lambda about: about.update(format=2), "format: Input should be 3"),
         (lambda about: about.update(rungs=[]), "rungs"),
         (lambda about: about["rungs"][0].update(sparsity=2), "rungs.0.sparsity"),
         (lambda about: about["rungs"][0].pop("shrunk"), "rungs.0.shrunk"),
         (lambda about: about["rungs"][0].update(sha256="no"), "rungs.0.sha256"),
-        (lambda about: about["rungs"][0].update(file="../../elsewhere.safetensors"), "rungs.0.file"),
+        (lambda about: about["rungs"][0].update(file="../../elsewhere.safetensors.gz"), "rungs.0.file"),
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused(ladder, change, part):
@@ -178,23 +181,41 @@ def test_a_damaged_manifest_is_refused(ladder, content):
 
 def test_a_manifest_that_does_not_fit_its_files_is_refused(ladder):
     _change(ladder, lambda about: about.update(architecture="squeezenet1_1"))
-    _refused(ladder, "rung-01.safetensors", "no squeezenet1_1")
+    _refused(ladder, "rung-01.safetensors.gz", "no squeezenet1_1")
     _change(ladder, lambda about: about.update(architecture="small-vit"))
-    _refused(ladder, "rung-01.safetensors", "no small-vit: tensor encoder.")
+    _refused(ladder, "rung-01.safetensors.gz", "no small-vit: tensor encoder.")
     _change(ladder, lambda about: about.update(architecture="resnet1000"))
     _refused(ladder, "unknown architecture 'resnet1000'")
     _change(ladder, lambda about: about.update(architecture="small-resnet"))
     _change(ladder, lambda about: about["rungs"][1].update(sparsity=0.6))
-    _refused(ladder, "rung-01.safetensors", "sparsity is 0.50", "says 0.6")
+    _refused(ladder, "rung-01.safetensors.gz", "sparsity is 0.50", "says 0.6")
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", safetensors.numpy.save({"w#values": np.ones(3)})])
-def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, content):
-    import hashlib
+def _cut(content):
+    return content[: len(content) // 2]
 
-    (ladder / "rung-01.safetensors").write_bytes(content)
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no rung"),
+        (b"junk", "no rung (Not a gzipped file"),
+        (save({"w": torch.ones(3)}), "no rung (Not a gzipped file"),
+        (compress(b"junk"), "no rung"),
+        (_cut(compress(save({"w": torch.rand(999)}))), "no rung (Compressed file ended"),
+        (compress(save({"w": torch.ones(3)})), "no small-resnet: tensor encoder."),
+        # A few hundred kilobytes that would take a gigabyte of memory.
+        (compress(bytes(2**30)), "no rung (unpacks to more than 2,"),
+    ],
+)
+def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, content, reason):
+    (ladder / "rung-01.safetensors.gz").write_bytes(content)
     _change(ladder, lambda about: about["rungs"][1].update(sha256=hashlib.sha256(content).hexdigest()))
-    _refused(ladder, "rung-01.safetensors", "no rung")
+    tracemalloc.start()
+    _refused(ladder, "rung-01.safetensors.gz", reason)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 50e6
 
 
 def test_the_committed_ladders_load_and_take_less_than_15_mb():

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tepones.agreement.choices import regret
 from tepones.agreement.inference import holm
 from tepones.agreement.rankings import weighted_tau
-from tepones.agreement.tidy import check, correlations
+from tepones.agreement.tidy import check
 from tepones.common.errors import UsageError
 
 # Levels of sparsity that agree to this many decimals are the same level on two ladders.
@@ -19,44 +18,14 @@ _FEWEST_LADDERS = 3
 _EXACT_LADDERS, _DRAWS = 6, 999
 
 
-def between_ladder(frame: pd.DataFrame) -> pd.DataFrame:
-    """How well a score orders the ladders, level of sparsity by level of sparsity.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The tidy table. Sparsities are matched to three decimals; of two rungs of one ladder that fall on one
-        level the first counts.
-
-    Returns
-    -------
-    DataFrame
-        One row per level of sparsity, target and score with ``ladders`` (how many are compared),
-        the correlations, ``regret_1`` and ``reason``. Levels with fewer than three ladders are kept, with
-        NaN and that reason.
-    """
-    level = _levels(frame)
-    rows = []
-    for (sparsity, target, score), group in level.groupby(["sparsity", "target", "score"], sort=False):
-        value, accuracy = group["value"].to_numpy(float), group["accuracy"].to_numpy(float)
-        found = {**correlations(value, accuracy), "regret_1": regret(value, accuracy)}
-        if len(group) < _FEWEST_LADDERS:
-            found = dict.fromkeys(found, np.nan) | {
-                "models": len(group),
-                "reason": f"fewer than {_FEWEST_LADDERS} ladders",
-            }
-        rows.append({"sparsity": sparsity, "target": target, "score": score, **found})
-    table = pd.DataFrame(rows).rename(columns={"models": "ladders"})
-    return table.sort_values("sparsity", kind="stable", ignore_index=True)
-
-
 def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean agreement between ladders for every score, over the levels of sparsity that all ladders share.
 
     Parameters
     ----------
     frame : DataFrame
-        The tidy table, with at least three ladders.
+        The tidy table, with at least three ladders. Sparsities are matched to three decimals; of two rungs of one
+        ladder that fall on one level the first counts.
     seed : int
         Of the permutations, where they are drawn.
 

@@ -1,19 +1,18 @@
-"""What the numbers can bear: intervals over ladders and targets, permutation tests, Holm, noise ceiling."""
+"""What the numbers can bear: intervals over ladders and targets, a sign-flip test, Holm, noise ceiling."""
 
-from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from tepones.agreement.choices import check_fractions
-from tepones.agreement.rankings import as_pair, no_ranking, weighted_tau
+from tepones.agreement.rankings import as_pair, weighted_tau
 from tepones.common.errors import UsageError
 
-# n! = 40,320 orders and 2^12 = 4,096 signs are still enumerated; beyond, orders and signs are drawn.
-_EXACT_MODELS, _EXACT_UNITS = 8, 12
-# Two statistics that differ by less are the same one computed in another order.
-_TIE = 1e-9
+# 2^12 = 4,096 signs are still enumerated; beyond, signs are drawn.
+_EXACT_UNITS, _DRAWS = 12, 10_000
+# Two statistics that differ by less than 10^-9 are the same one computed in another order.
+_DECIMALS = 9
 
 
 class Interval(NamedTuple):
@@ -32,24 +31,6 @@ class Interval(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
-
-
-class Significance(NamedTuple):
-    """What a permutation test found.
-
-    Attributes
-    ----------
-    statistic : float
-        As observed.
-    p : float
-        Fraction of the arrangements whose statistic is at least as extreme, in (0, 1].
-    exact : bool
-        Whether every arrangement was counted; else they were drawn at random.
-    """
-
-    statistic: float
-    p: float
-    exact: bool
 
 
 def two_level_interval(
@@ -113,8 +94,8 @@ def two_level_interval(
         error, df = _standard_error(tables)
         tails = np.array([1 - level, 1 + level]) / 2
         for i, table in enumerate(tables):
-            if error[i] < _TIE:
-                if abs(mean[i]) < _TIE:
+            if error[i] < 10**-_DECIMALS:
+                if abs(mean[i]) < 10**-_DECIMALS:
                     low[i], high[i], p[i] = 0, 0, 1
                 continue
             means = np.einsum("bt,bt->b", draw_ladders @ table, draw_targets)
@@ -146,51 +127,7 @@ def _standard_error(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(np.maximum(total, floor) / (ladders * targets)), df
 
 
-def permutation_test(score, accuracy, alternative: str = "greater", draws: int = 10_000, seed: int = 0) -> Significance:
-    """Test whether a score that knows nothing could have reached this weighted τ.
-
-    The null hypothesis is that every order of the models is equally likely. Rungs of one ladder do not
-    satisfy it (neighbours resemble each other): test single ladders with it for exploration only, and use
-    `sign_flip_test` over ladders for evidence.
-
-    Parameters
-    ----------
-    score, accuracy : array_like, shape (n,)
-        One value per model, higher = better.
-    alternative : {"greater", "two-sided"}
-        One-sided tests for agreement, two-sided for agreement or its opposite.
-    draws : int
-        Random orders where n > 8; up to n = 8 all n! orders are counted.
-    seed : int
-        Of the random orders.
-
-    Returns
-    -------
-    Significance
-        p counts the observed order among the draws, so it is never 0. Without a ranking the statistic is
-        NaN and p is 1.
-    """
-    score, accuracy = as_pair(score, accuracy)
-    if alternative not in ("greater", "two-sided"):
-        raise UsageError(f"unknown alternative {alternative!r}; choose from: greater, two-sided")
-    exact = score.size <= _EXACT_MODELS
-    if no_ranking(score, accuracy):
-        return Significance(np.nan, 1.0, exact)
-    observed = weighted_tau(score, accuracy)
-    null = weighted_tau(score[_orders(score.size, draws, seed)], accuracy)
-    return Significance(observed, _tail(null, observed, alternative, exact), exact)
-
-
-def null_taus(n: int, draws: int = 10_000, seed: int = 0) -> np.ndarray:
-    """Weighted τ of n untied models under random orders: all n! for n <= 8, otherwise `draws` of them.
-
-    Its upper quantiles are the critical values that a single published τ has to pass.
-    """
-    models = np.arange(float(n))
-    return weighted_tau(models[_orders(n, draws, seed)], models)
-
-
-def sign_flip_test(values, alternative: str = "greater", draws: int = 10_000, seed: int = 0) -> Significance:
+def sign_flip_test(values, seed: int = 0) -> float:
     """Test whether the mean of one number per ladder is above zero, were its sign a coin toss.
 
     Exact under a distribution symmetric about zero; J ladders that are all positive give p = 2^-J.
@@ -199,39 +136,27 @@ def sign_flip_test(values, alternative: str = "greater", draws: int = 10_000, se
     ----------
     values : array_like, shape (J,)
         One independent number per ladder, e.g. its mean τ over targets.
-    alternative : {"greater", "two-sided"}
-        Direction of the test.
-    draws, seed : int
-        Random signs where J > 12; up to 12 all 2^J are counted.
+    seed : int
+        Of the random signs where J > 12; up to 12 all 2^J are counted.
 
     Returns
     -------
-    Significance
-        The observed mean and its p-value.
+    float
+        One-sided p-value. Among random signs it counts the observed ones, so it is never 0.
     """
     values, _ = as_pair(values, values)
-    if alternative not in ("greater", "two-sided"):
-        raise UsageError(f"unknown alternative {alternative!r}; choose from: greater, two-sided")
-    exact = values.size <= _EXACT_UNITS
-    if exact:
-        signs = np.array(list(product((1, -1), repeat=values.size)), dtype=float)
-    else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, values.size))
-    observed = float(values.mean())
-    return Significance(observed, _tail(signs @ values / values.size, observed, alternative, exact), exact)
-
-
-def _orders(n: int, draws: int, seed: int) -> np.ndarray:
-    if n <= _EXACT_MODELS:
-        return np.array(list(permutations(range(n))))
-    return np.random.default_rng(seed).permuted(np.tile(np.arange(n), (draws, 1)), axis=1)
-
-
-def _tail(null: np.ndarray, observed: float, alternative: str, exact: bool) -> float:
-    if alternative == "two-sided":
-        null, observed = np.abs(null), abs(observed)
-    reached = int((null >= observed - _TIE).sum())
-    return reached / len(null) if exact else (reached + 1) / (len(null) + 1)
+    if len(values) == 1:  # of which scipy knows no test
+        return 0.5 if values[0] > 0 else 1.0
+    every = len(values) <= _EXACT_UNITS
+    found = stats.permutation_test(
+        (values,),
+        lambda values, axis: values.mean(axis).round(_DECIMALS),
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=np.inf if every else _DRAWS,
+        rng=seed,
+    )
+    return float(found.pvalue)
 
 
 def holm(p) -> np.ndarray:

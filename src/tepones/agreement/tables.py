@@ -61,7 +61,7 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
         if name == "weighted_tau":
             table.insert(1, "ladders", numbers.shape[1])
             table.insert(2, "targets", numbers.shape[2])
-            table["p"] = [sign_flip_test(one.mean(axis=1)).p for one in numbers]
+            table["p"] = [sign_flip_test(one.mean(axis=1)) for one in numbers]
     silent = cells[list(MEASURES)].isna().groupby(cells["score"]).agg(["sum", "all"]).loc[scores]
     table.insert(3, "no_ranking", silent["weighted_tau", "sum"].to_numpy())
     for name in MEASURES:
@@ -77,19 +77,16 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
 
 def paired_differences(
     frame: pd.DataFrame,
-    measure: str = "weighted_tau",
     reference: str | None = None,
     replicates: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Differences between scores on the same ladders and targets, corrected for how many are looked at.
+    """Differences in weighted τ between scores on the same ladders and targets, corrected for how many are looked at.
 
     Parameters
     ----------
     frame : DataFrame
         The tidy table, or `within_ladder` of it.
-    measure : str
-        One of `MEASURES`.
     reference : str, optional
         Compare only this score (as ``first``) with every other one; without it all pairs are compared.
     replicates, seed : int
@@ -98,10 +95,9 @@ def paired_differences(
     Returns
     -------
     DataFrame
-        One row per pair: ``first``, ``second``, ``difference`` (first − second, in the measure's unit),
+        One row per pair: ``first``, ``second``, ``difference`` (first − second),
         ``low``, ``high`` (95 %), ``p`` (two-sided, from the same standard error) and ``p_holm``.
     """
-    choose("measure", measure, MEASURES)
     cells = _cells(frame)
     scores = list(dict.fromkeys(cells["score"]))
     if reference is None:
@@ -111,7 +107,7 @@ def paired_differences(
         pairs = [(scores.index(reference), i) for i, name in enumerate(scores) if name != reference]
     if not pairs:
         raise UsageError(f"only the score {scores[0]!r} is there; a difference needs two")
-    numbers = _cube(cells, measure, scores)
+    numbers = _cube(cells, "weighted_tau", scores)
     first, second = np.array(pairs).T
     found = two_level_interval(numbers[first] - numbers[second], replicates=replicates, seed=seed)
     return pd.DataFrame(
@@ -123,44 +119,6 @@ def paired_differences(
             "high": found.high,
             "p": found.p,
             "p_holm": holm(found.p),
-        }
-    )
-
-
-def leave_one_out(frame: pd.DataFrame, by: str, measure: str = "weighted_tau") -> pd.DataFrame:
-    """How far the mean of a measure moves when one ladder or one target is left out.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The tidy table, or `within_ladder` of it.
-    by : {"ladder", "target"}
-        What is left out.
-    measure : str
-        One of `MEASURES`.
-
-    Returns
-    -------
-    DataFrame
-        One row per score: ``mean`` of all, ``lowest`` and ``highest`` mean with one item left out, and
-        ``lowest_without``, ``highest_without``: the item.
-    """
-    choose("unit", by, ("ladder", "target"))
-    choose("measure", measure, MEASURES)
-    cells = _cells(frame)
-    scores, items = list(dict.fromkeys(cells["score"])), list(dict.fromkeys(cells[by]))
-    if len(items) < 2:
-        raise UsageError(f"only the {by} {items[0]!r} is there; nothing is left without it")
-    numbers = _cube(cells, measure, scores).mean(axis=2 if by == "ladder" else 1)
-    means = (numbers.sum(axis=1, keepdims=True) - numbers) / (len(items) - 1)
-    return pd.DataFrame(
-        {
-            "score": scores,
-            "mean": numbers.mean(axis=1),
-            "lowest": means.min(axis=1),
-            "lowest_without": [items[i] for i in means.argmin(axis=1)],
-            "highest": means.max(axis=1),
-            "highest_without": [items[i] for i in means.argmax(axis=1)],
         }
     )
 

@@ -12,6 +12,11 @@ class UsageError(TeponesError, ValueError):
     """
 
 
+def one_line(error: object) -> str:
+    """Text of an error, without line breaks."""
+    return " ".join(str(error).split())
+
+
 def choose(kind: str, name: str, choices) -> None:
     """Raise `UsageError` unless `name` is one of `choices`; the line lists the valid ones.
 

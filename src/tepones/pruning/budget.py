@@ -1,12 +1,14 @@
 """The budget of a backbone: what its encoder costs to store and to run. The source classifier is no part of it."""
 
+import gzip
 import statistics
 import time
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from safetensors.numpy import save
+from safetensors.torch import save
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -14,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
-from tepones.pruning.encoding import encode
 from tepones.pruning.masks import prunable
 
 #: Timed forward passes, after `WARM_UP` others.
@@ -30,7 +31,7 @@ class Budget:
     nonzero_weights : int
         Weights of convolutions, linear layers and attention that are not zero.
     bytes_dense, bytes_sparse : int
-        Of a safetensors file of its tensors, plain and in the encoding of `tepones.pruning.encoding`.
+        Of a safetensors file of its tensors, plain and compressed (`compress`), which is where zeros save space.
     flops : int
         Floating-point operations of one picture as torch counts them: two for a multiply-add, zeros not left out.
     latency_ms : float
@@ -70,9 +71,28 @@ def nonzero_weights(encoder: Encoder) -> int:
 
 
 def stored_bytes(encoder: Encoder) -> tuple[int, int]:
-    """Bytes of a safetensors file of the encoder's tensors: plain, and with sparse encoding."""
-    arrays = {name: tensor.contiguous().numpy() for name, tensor in encoder.weights().items()}
-    return len(save(arrays)), len(save(encode(arrays)))
+    """Bytes of a safetensors file of the encoder's tensors: plain, and compressed (`compress`).
+
+    Cost: about 40 ms for each MB.
+    """
+    content = serialise(encoder.weights())
+    return len(content), len(compress(content))
+
+
+def serialise(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """A safetensors file of equal tensors, whose zeros all have the same bits.
+
+    A mask turns a negative weight into −0.0, and a random pattern of signs can be compressed no further.
+    """
+    return save({name: (tensor + 0).contiguous() for name, tensor in tensors.items()})
+
+
+def compress(content: bytes) -> bytes:
+    """What `gzip -4` makes of a file, without its name and date: the same bytes each time.
+
+    Higher levels save at most 5 % more of a pruned backbone and take up to ten times as long.
+    """
+    return gzip.compress(content, 4, mtime=0)
 
 
 @torch.inference_mode()

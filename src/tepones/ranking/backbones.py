@@ -74,7 +74,7 @@ def _loaders(name: str, download: bool) -> Iterator[tuple[str, object]]:
                 f"ladders are: {', '.join(zoo.names()) or 'none'}"
             )
         if rung:
-            yield name, lambda: zoo.load(zoo.folder() / ladder, f"{rung}.safetensors")
+            yield name, lambda: zoo.load(zoo.folder() / ladder, f"{rung}{zoo.SUFFIX}")
         else:
             yield from _inside(zoo.folder() / ladder)
 

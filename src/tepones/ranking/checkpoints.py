@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from tepones.backbones.encoder import Encoder, Preparation, last_layer
-from tepones.common.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError, one_line
 from tepones.common.files import write_atomically
 
 State = dict[str, torch.Tensor]
@@ -305,8 +305,3 @@ def _misfit(architecture: str, state: State) -> str | None:
         elif tuple(state[name].shape) != shape:
             return f"tensor {name} has shape {tuple(state[name].shape)}; expected {shape}"
     return next((f"tensor {name} is not expected" for name in state if name not in shapes), None)
-
-
-def one_line(error: object) -> str:
-    """Text of an error, without line breaks."""
-    return " ".join(str(error).split())

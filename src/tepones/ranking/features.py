@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tepones.common.errors import TeponesError, UsageError
-from tepones.ranking import checkpoints
+from tepones.common.errors import TeponesError, UsageError, one_line
 
 
 def read_features(path: str | Path) -> dict[str, np.ndarray]:
@@ -39,7 +38,7 @@ def read_features(path: str | Path) -> dict[str, np.ndarray]:
     except UsageError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise of every kind
-        raise TeponesError(f"{path}: cannot be read ({checkpoints.one_line(error)}); {expected}") from None
+        raise TeponesError(f"{path}: cannot be read ({one_line(error)}); {expected}") from None
     for name in ("features", "labels"):
         if name not in arrays:
             raise UsageError(f"{path}: array {name} is missing; {expected}")

@@ -38,7 +38,7 @@ class Ranking:
         One row for each backbone, best first: ``rank``, ``backbone``, one column for each score, ``null`` (the
         first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``features``,
         ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of the
-        encoder in sparse encoding) and ``flops`` (of one picture).
+        encoder in a compressed file) and ``flops`` (of one picture).
     left_out : DataFrame
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
@@ -72,7 +72,7 @@ def rank(
     scores : sequence of str
         Names from `tepones.scores.SCORES`; the first one decides the order.
     max_bytes : int, optional
-        Leave out backbones whose encoder takes more bytes in sparse encoding.
+        Leave out backbones whose encoder takes more bytes in a compressed file.
     max_flops : int, optional
         Leave out backbones whose encoder takes more floating-point operations for one picture.
     download : bool

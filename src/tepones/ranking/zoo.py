@@ -1,46 +1,46 @@
 """The zoo: pruned ladders in files, so that ranking can be tried without training.
 
-A ladder is a folder with one safetensors file for each rung, in the sparse encoding of `tepones.pruning.encoding`, and
-`manifest.json`, which says what the rungs are and holds the SHA-256 of each file. Weights of convolutions and
-linear layers are rounded to half precision; all other tensors are exact. What the manifest says of a rung
+A ladder is a folder with one safetensors file for each rung, compressed by gzip, and `manifest.json`, which says what
+the rungs are and holds the SHA-256 of each file. Weights of convolutions and linear layers are rounded to half
+precision; all other tensors are exact. What the manifest says of a rung
 (accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has fewer channels than its
 architecture says; sparsity always counts from the dense architecture.
 """
 
+import gzip
 import hashlib
+import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import safetensors.numpy
+import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import nn
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
 from tepones.common import paths
-from tepones.common.errors import TeponesError, choose
+from tepones.common.config import Strict, first_error
+from tepones.common.errors import TeponesError, choose, one_line
 from tepones.common.files import write_atomically
-from tepones.pruning.budget import budget, nonzero_weights
-from tepones.pruning.encoding import decode, encode
+from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
 from tepones.pruning.masks import prunable
 from tepones.pruning.resize import resize
 from tepones.ranking import checkpoints
 
 MANIFEST = "manifest.json"
+SUFFIX = ".safetensors.gz"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rung(_Strict):
+class Rung(Strict):
     """What a manifest says of one rung.
 
     Attributes
@@ -56,7 +56,7 @@ class Rung(_Strict):
         The same after `tepones.pruning.shrink.shrink`.
     """
 
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors\.gz$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     sparsity: Fraction
     source_accuracy: Fraction | None
@@ -64,7 +64,7 @@ class Rung(_Strict):
     shrunk: dict[str, float]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """What a ladder is.
 
     Attributes
@@ -88,7 +88,7 @@ class Manifest(_Strict):
         From dense to sparsest.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     architecture: str
     task: dict[str, Any]
     side: Annotated[int, Field(ge=1)]
@@ -124,9 +124,7 @@ def manifest(ladder: Path) -> Manifest:
     except FileNotFoundError:
         raise TeponesError(f"{path}: missing; expected the manifest of a ladder") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise TeponesError(f"{path}: {field}: {first['msg']}; expected the manifest of a ladder") from None
+        raise TeponesError(f"{path}: {first_error(error)}; expected the manifest of a ladder") from None
 
 
 def load(ladder: Path, file: str) -> Encoder:
@@ -156,22 +154,21 @@ def load(ladder: Path, file: str) -> Encoder:
         raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
     if hashlib.sha256(content).hexdigest() != rung.sha256:
         raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
-    try:
-        arrays = decode(safetensors.numpy.load(content))
-    except (ValueError, safetensors.SafetensorError) as error:
-        raise TeponesError(f"{path}: no rung ({checkpoints.one_line(error)})") from None
     model = checkpoints.build(about.architecture, 1)
     if not isinstance(model, Backbone):
         raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
     n_dense = _n_weights(model)
-    state = {name: torch.as_tensor(array) for name, array in arrays.items()}
+    try:
+        state = safetensors.torch.load(_unpack(content, model))
+    except (OSError, EOFError, zlib.error, safetensors.SafetensorError) as error:
+        raise TeponesError(f"{path}: no rung ({one_line(error)})") from None
     try:
         resize(model, state)
     except TeponesError as error:
         raise TeponesError(f"{path}: no {about.architecture}: {error}") from None
     model.load_state_dict(state)
     encoder = Encoder(
-        f"{ladder.name}/{path.stem}",
+        f"{ladder.name}/{file.removesuffix(SUFFIX)}",
         about.architecture,
         model,
         checkpoints.preparation(about.architecture, about.side),
@@ -218,8 +215,8 @@ def write(
             n_dense = _n_weights(model)
         _round(model)
         encoder = Encoder("", about["architecture"], model, preparation)
-        content = safetensors.numpy.save(encode(_arrays(model)))
-        file = f"rung-{level:02d}.safetensors"
+        content = compress(serialise(_state(model)))
+        file = f"rung-{level:02d}{SUFFIX}"
         write_atomically(ladder / file, content)
         rungs.append(
             {
@@ -231,8 +228,19 @@ def write(
                 "shrunk": asdict(budget(Encoder("", about["architecture"], shrink(model), preparation))),
             }
         )
-    whole = {"format": 2, **about, "values": "float16", "rungs": rungs}
+    whole = {"format": 3, **about, "values": "float16", "rungs": rungs}
     write_atomically(ladder / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
+
+
+def _unpack(content: bytes, model: nn.Module) -> bytes:
+    """Decompress a rung of this architecture, but no more than it can hold: a small file may unpack to gigabytes."""
+    # In half precision the weights take half of that; the rest is room for the header and the classifier's classes.
+    most = 2**20 + sum(tensor.nbytes for tensor in model.state_dict().values())
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(most + 1)
+    if len(unpacked) > most:
+        raise gzip.BadGzipFile(f"unpacks to more than {most:,} bytes")
+    return unpacked
 
 
 def _n_weights(backbone: Backbone) -> int:
@@ -250,10 +258,9 @@ def _round(model: nn.Module) -> None:
         weight.copy_(weight.half().float())
 
 
-def _arrays(model: nn.Module) -> dict[str, Any]:
+def _state(model: nn.Module) -> dict[str, torch.Tensor]:
     halves = {id(weight) for weight in _prunable(model)}
     named = dict(model.named_parameters())
     return {
-        name: (tensor.half() if id(named.get(name)) in halves else tensor).contiguous().numpy()
-        for name, tensor in model.state_dict().items()
+        name: tensor.half() if id(named.get(name)) in halves else tensor for name, tensor in model.state_dict().items()
     }

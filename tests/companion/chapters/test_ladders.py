@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import safetensors.numpy
+import safetensors.torch
 import torch
 import vl_convert
 from chapter_cells import run_cells
@@ -21,7 +21,7 @@ from tepones.companion.chapters import ladders
 from tepones.companion.charts import WIDTH
 from tepones.companion.study import profiles
 from tepones.companion.study.records import versions
-from tepones.pruning.encoding import encode
+from tepones.pruning.budget import compress
 from tepones.pruning.masks import prunable
 from tepones.ranking import zoo
 
@@ -134,9 +134,9 @@ def small_zoo(tmp_path_factory):
                 weights["encoder.3.conv1.weight"].view(-1)[::2] = 0
                 weights["encoder.3.conv2.weight"].zero_()
         left = sum(int(weight.count_nonzero()) for weight in weights.values())
-        arrays = {name: tensor.detach().contiguous().numpy() for name, tensor in backbone.state_dict().items()}
-        content = safetensors.numpy.save(encode(arrays))
-        file = f"rung-{level:02d}.safetensors"
+        state = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
+        content = compress(safetensors.torch.save(state))
+        file = f"rung-{level:02d}{zoo.SUFFIX}"
         (folder / file).write_bytes(content)
         rung = {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "sparsity": 1 - left / total}
         shrunk = {name: value / (1 + level) for name, value in BUDGET.items()}
@@ -177,7 +177,7 @@ def test_costs_come_in_units_and_are_told_once_where_nothing_changed(small_zoo):
         "method": "magnitude one-shot",
         "non-zero weights": "100 → 50",
         "plain file, kB": "4 → 2",
-        "sparse file, kB": "1 → 0",
+        "compressed file, kB": "1 → 0",
         "operations, MFLOP": "2.00 → 1.00",
         "latency, ms": "0.50 → 0.25",
         "peak activations, kB": "3 → 2",

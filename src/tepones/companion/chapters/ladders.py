@@ -70,7 +70,7 @@ ALL_TARGETS = "mean of all targets"
 COSTS = {
     "nonzero_weights": ("non-zero weights", "weights", 1),
     "bytes_dense": ("plain file", "kB", 1000),
-    "bytes_sparse": ("sparse file", "kB", 1000),
+    "bytes_sparse": ("compressed file", "kB", 1000),
     "flops": ("operations", "MFLOP", 1e6),
     "latency_ms": ("latency", "ms", 1),
     "peak_activation_bytes": ("peak activations", "kB", 1000),

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tepones import agreement
 from tepones.common import paths
+from tepones.common.config import Strict, first_error, read_yaml
 from tepones.common.errors import TeponesError, UsageError, choose
 from tepones.companion import published, study
 from tepones.companion.claims.statistic import BOUNDS, STATISTICS, NotTestable
@@ -39,9 +39,7 @@ COLUMNS = [
 ]
 
 
-class _Statement(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Statement(Strict):
     claim: str
     source: str
     words: str
@@ -87,8 +85,8 @@ class Claim(_Statement):
     """
 
     statistic: str
-    arguments: dict[str, str | float] = {}
-    only: dict[Literal["method", "target", "architecture", "protocol"], tuple[str, ...]] = {}
+    arguments: dict[str, str | float] = Field(default_factory=dict)
+    only: dict[Literal["method", "target", "architecture", "protocol"], tuple[str, ...]] = Field(default_factory=dict)
     side: Literal["above", "below"]
     threshold: float
     unit: str
@@ -110,10 +108,7 @@ def claims() -> list[Claim | Untested]:
         line says which.
     """
     path = paths.data() / "claims.yaml"
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from error
+    entries = read_yaml(path)
     if not isinstance(entries, list):
         raise UsageError(f"{path.name}: expected a list of claims")
     found: dict[str, Claim | Untested] = {}
@@ -124,9 +119,7 @@ def claims() -> list[Claim | Untested]:
             if isinstance(claim, Claim):
                 _check(claim)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path.name}: claim {name}: {field}: {first['msg']}, got {first['input']!r}") from error
+            raise UsageError(f"{path.name}: claim {name}: {first_error(error)}") from error
         except (TypeError, UsageError) as error:
             raise UsageError(f"{path.name}: claim {name}: {error}") from error
         if claim.claim in found:

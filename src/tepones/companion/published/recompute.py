@@ -258,13 +258,8 @@ def sparse_best_levels() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sparse_linear_against_full(architecture: str = "resnet50") -> pd.DataFrame:
-    """How alike the frozen encoder and full fine-tuning rank the same backbones.
-
-    Parameters
-    ----------
-    architecture : {"resnet50", "mobilenetv1"}
-        Which backbones, dense included.
+def sparse_linear_against_full() -> pd.DataFrame:
+    """How alike the frozen encoder and full fine-tuning rank the ResNet-50 backbones, the dense one included.
 
     Returns
     -------
@@ -273,9 +268,8 @@ def sparse_linear_against_full(architecture: str = "resnet50") -> pd.DataFrame:
         ``kendall_without_lth`` (lottery tickets, whose frozen features collapse, left out), and for each
         protocol ``dense_…``, ``dense_rank_…`` (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
     """
-    choose("architecture", architecture, SPARSE_LADDERS)
     table = _sparse()
-    table = table[table["architecture"] == architecture]
+    table = table[table["architecture"] == "resnet50"]
     rows = []
     for dataset, cells in table.groupby("dataset", sort=False):
         wide = cells.pivot(index=["method", "sparsity"], columns="protocol", values="accuracy")

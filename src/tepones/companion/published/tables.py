@@ -1,75 +1,55 @@
 """Numbers printed by others, read from `data/published/` and refused when they are damaged.
 
-A table is described once: what every column may hold, which columns name a row, and which rows there must
-be. A file that breaks its description raises a `UsageError` of one line with file, row (the line of the file
-as an editor counts it) and column.
+A table is described once, by a pydantic model of its rows: what every column may hold, which columns name a row, and
+which rows there must be. A file that breaks its description raises a `UsageError` of one line with file, row (the line
+of the file as an editor counts it) and column.
 """
 
 import csv
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import product
-from math import isfinite
+from math import nan
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal, get_args
 
 import pandas as pd
+from pydantic import ConfigDict, Field, ValidationError
 
 from tepones.common import paths
+from tepones.common.config import Strict, first_error
 from tepones.common.errors import UsageError, choose
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+Tau = Annotated[float, Field(ge=-1, le=1)]
+Points = Annotated[float, Field(ge=-100, le=100)]
+Runs = Annotated[float, Field(ge=1, le=100)]
+Value = Annotated[float, Field(ge=-1e6, le=1e6)]
 
-@dataclass(frozen=True)
-class Names:
-    """A column of names, drawn from a fixed list or, without one, any text that is not empty."""
-
-    of: str
-    allowed: tuple[str, ...] = ()
-
-    def __call__(self, text: str) -> str:
-        """Return the name, or raise `UsageError` with what is wrong with it."""
-        if not text:
-            raise UsageError("missing")
-        if self.allowed:
-            choose(self.of, text, self.allowed)
-        return text
+Protocol = Literal["linear", "full"]
+PROTOCOLS = get_args(Protocol)
 
 
-@dataclass(frozen=True)
-class Number:
-    """A column of numbers in [low, high]; `blank` allows an empty cell (NaN)."""
+class Row(Strict):
+    """A row of a published table: its fields are the columns in order, a field with a default may be blank.
 
-    low: float
-    high: float
-    blank: bool = False
+    Attributes
+    ----------
+    key : tuple of str
+        The columns that name a row.
+    rows : tuple of tuple
+        The keys of the rows that there must be, and no others; anything without them.
+    """
 
-    def __call__(self, text: str) -> float:
-        """Return the number, or raise `UsageError` with what is wrong with it."""
-        if not text:
-            if self.blank:
-                return float("nan")
-            raise UsageError("missing")
-        try:
-            number = float(text)
-        except ValueError:
-            raise UsageError(f"{text!r} is no number") from None
-        if not (isfinite(number) and self.low <= number <= self.high):
-            raise UsageError(f"{text} is out of range [{self.low:g}, {self.high:g}]")
-        return number
+    model_config = ConfigDict(allow_inf_nan=False, str_min_length=1)
+
+    key: ClassVar[tuple[str, ...]]
+    rows: ClassVar[tuple[tuple, ...]] = ()
 
 
-@dataclass(frozen=True)
-class Table:
-    """Description of one file: its columns in order, the key of a row, the rows that must be there."""
-
-    columns: dict[str, Callable[[str], object]]
-    key: tuple[str, ...]
-    rows: Iterable[tuple] = ()
-
-
-_SPARSE_TARGETS = (
+SparseTarget = Literal[
     *("aircraft", "birds", "caltech101", "caltech256", "cars", "cifar10", "cifar100", "dtd"),
     *("food101", "pets", "SUN", "flowers"),
-)
+]
 SPARSE_LADDERS = {
     "resnet50": {
         "Dense": (0.0,),
@@ -88,135 +68,177 @@ SPARSE_LADDERS = {
     },
 }
 """Nominal sparsities per architecture and pruning method of the sparse-transfer table."""
-PROTOCOLS = ("linear", "full")
-_SPARSE_METHODS = tuple(dict.fromkeys(method for methods in SPARSE_LADDERS.values() for method in methods))
 
-_TLLIB_SETS = (*("Aircraft", "Caltech101", "CIFAR10", "CIFAR100", "DTD", "OxfordIIITPets", "StanfordCars", "SUN397"),)
-_TLLIB_MODELS = (
+
+class SparseCell(Row):
+    """Transfer accuracies of one sparse ImageNet model on one target."""
+
+    key = ("architecture", "transfer_protocol", "dataset", "pruning_method", "nominal_sparsity")
+    rows = tuple(
+        (architecture, protocol, target, method, sparsity)
+        for architecture, methods in SPARSE_LADDERS.items()
+        for protocol, target in product(PROTOCOLS, get_args(SparseTarget))
+        for method, levels in methods.items()
+        for sparsity in levels
+    )
+
+    architecture: Literal[*SPARSE_LADDERS]
+    transfer_protocol: Protocol
+    dataset: SparseTarget
+    pruning_method: Literal[*dict.fromkeys(method for methods in SPARSE_LADDERS.values() for method in methods)]
+    nominal_sparsity: Annotated[float, Field(ge=0, le=0.999)]
+    n_runs: Runs
+    mean_accuracy_percent: Percent
+    sd_accuracy_percent: Percent = nan
+    accuracy_minus_dense_points: Points
+    relative_error_increase: Annotated[float, Field(ge=-1, le=100)]
+
+
+TllibSet = Literal[
+    *("Aircraft", "Caltech101", "CIFAR10", "CIFAR100", "DTD", "OxfordIIITPets", "StanfordCars", "SUN397"),
+]
+TllibModel = Literal[
     *("GoogleNet", "Inception V3", "ResNet50", "ResNet101", "ResNet152", "DenseNet121", "DenseNet169"),
     *("Densenet201", "MobileNet V2", "MNasNet"),
-)
-TLLIB_METRICS = ("hscore", "leep", "logme", "nce")
+]
+TllibMetric = Literal["hscore", "leep", "logme", "nce"]
+TLLIB_METRICS = get_args(TllibMetric)
 
-_SFDA_SETS = (
+
+class TllibModelOnSet(Row):
+    """Fine-tuned accuracy and scores of one dense model on one data set."""
+
+    key = ("dataset", "model")
+    rows = tuple(product(get_args(TllibSet), get_args(TllibModel)))
+
+    dataset: TllibSet
+    model: TllibModel
+    finetuned_acc: Percent
+    hscore: Value
+    leep: Value
+    logme: Value
+    nce: Value
+
+
+class TllibCorrelation(Row):
+    """Correlations that the same page prints for one score on one data set, beside recomputed ones."""
+
+    key = ("dataset", "metric")
+    rows = tuple(product(get_args(TllibSet), TLLIB_METRICS))
+
+    dataset: TllibSet
+    metric: TllibMetric
+    n_models: Annotated[float, Field(ge=10, le=10)]
+    wtau_reported: Tau
+    wtau_recomputed_rankTrue: Tau
+    wtau_rankNone_acc_first: Tau
+    wtau_rankNone_score_first: Tau
+    pearson_reported: Tau
+    pearson_recomputed: Tau
+    kendall_recomputed: Tau
+
+
+SfdaSet = Literal[
     *("aircraft", "caltech101", "cars", "cifar10", "cifar100", "dtd", "flowers", "food", "pets"),
     *("sun397", "voc2007"),
-)
-_SFDA_MODELS = (
+]
+SfdaModel = Literal[
     *("resnet34", "resnet50", "resnet101", "resnet152", "densenet121", "densenet169", "densenet201"),
     *("mnasnet1_0", "mobilenet_v2", "googlenet", "inception_v3"),
-)
-_SFDA_HEADER = (
-    *("Aircraft", "Caltech101", "Cars", "CIFAR10", "CIFAR100", "DTD", "Flowers", "Food", "Pets"),
-    *("SUN397", "VOC2007"),
-)
-_SFDA_METHODS = ("LEEP", "LogME", "NLEEP", "PARC", "SFDA")
-_PED_HEADER = (*("Aircraft", "Caltech101", "Cars", "Cifar10", "Cifar100", "Flowers", "VOC", "Pets", "Food", "DTD"),)
-_PED_METHODS = ("NLEEP", "PARC", "LogME", "LogME+PED", "SFDA", "SFDA+PED", "GBC", "GBC+PED")
+]
+SfdaMethod = Literal["LEEP", "LogME", "NLEEP", "PARC", "SFDA"]
+PedMethod = Literal["NLEEP", "PARC", "LogME", "LogME+PED", "SFDA", "SFDA+PED", "GBC", "GBC+PED"]
 
-_tau, _percent, _any = Number(-1, 1), Number(0, 100), Number(-1e6, 1e6)
 
-TABLES = {
-    "sparse-imagenet-transfer": Table(
-        {
-            "architecture": Names("architecture", tuple(SPARSE_LADDERS)),
-            "transfer_protocol": Names("protocol", PROTOCOLS),
-            "dataset": Names("data set", _SPARSE_TARGETS),
-            "pruning_method": Names("method", _SPARSE_METHODS),
-            "nominal_sparsity": Number(0, 0.999),
-            "n_runs": Number(1, 100),
-            "mean_accuracy_percent": _percent,
-            "sd_accuracy_percent": Number(0, 100, blank=True),
-            "accuracy_minus_dense_points": Number(-100, 100),
-            "relative_error_increase": Number(-1, 100),
-        },
-        ("architecture", "transfer_protocol", "dataset", "pruning_method", "nominal_sparsity"),
-        tuple(
-            (architecture, protocol, target, method, sparsity)
-            for architecture, methods in SPARSE_LADDERS.items()
-            for protocol, target in product(PROTOCOLS, _SPARSE_TARGETS)
-            for method, levels in methods.items()
-            for sparsity in levels
-        ),
-    ),
-    "tllib_model_selection_raw": Table(
-        {
-            "dataset": Names("data set", _TLLIB_SETS),
-            "model": Names("model", _TLLIB_MODELS),
-            "finetuned_acc": _percent,
-            **dict.fromkeys(TLLIB_METRICS, _any),
-        },
-        ("dataset", "model"),
-        tuple(product(_TLLIB_SETS, _TLLIB_MODELS)),
-    ),
-    "tllib_reported_vs_recomputed": Table(
-        {
-            "dataset": Names("data set", _TLLIB_SETS),
-            "metric": Names("metric", TLLIB_METRICS),
-            "n_models": Number(10, 10),
-            **dict.fromkeys(
-                (
-                    *("wtau_reported", "wtau_recomputed_rankTrue", "wtau_rankNone_acc_first"),
-                    *("wtau_rankNone_score_first", "pearson_reported", "pearson_recomputed"),
-                    "kendall_recomputed",
-                ),
-                _tau,
-            ),
-        },
-        ("dataset", "metric"),
-        tuple(product(_TLLIB_SETS, TLLIB_METRICS)),
-    ),
-    "sfda_group1_finetuned_acc": Table(
-        {
-            "dataset": Names("data set", _SFDA_SETS),
-            "model": Names("model", _SFDA_MODELS),
-            "finetuned_acc": _percent,
-        },
-        ("dataset", "model"),
-        tuple(product(_SFDA_SETS, _SFDA_MODELS)),
-    ),
-    "sfda_readme_wtau_supervised": Table(
-        {"Method": Names("method", _SFDA_METHODS), **dict.fromkeys(_SFDA_HEADER, _tau)},
-        ("Method",),
-        tuple((method,) for method in _SFDA_METHODS),
-    ),
-    "ped_readme_wtau_selfsup": Table(
-        {
-            "Method": Names("method", _PED_METHODS),
-            "Reference": Names("reference"),
-            **dict.fromkeys(_PED_HEADER, _tau),
-        },
-        ("Method",),
-        tuple((method,) for method in _PED_METHODS),
-    ),
-    "torchvision_v1": Table(
-        {
-            "model": Names("model", _SFDA_MODELS),
-            "imagenet_top1_percent": _percent,
-            "parameters": Number(1e5, 1e10),
-        },
-        ("model",),
-        tuple((model,) for model in _SFDA_MODELS),
-    ),
+class SfdaModelOnSet(Row):
+    """Fine-tuned accuracy of one ImageNet model on one data set."""
+
+    key = ("dataset", "model")
+    rows = tuple(product(get_args(SfdaSet), get_args(SfdaModel)))
+
+    dataset: SfdaSet
+    model: SfdaModel
+    finetuned_acc: Percent
+
+
+class SfdaScore(Row):
+    """Weighted τ that the SFDA repository reports of one score, supervised models, by data set."""
+
+    key = ("Method",)
+    rows = tuple(product(get_args(SfdaMethod)))
+
+    Method: SfdaMethod
+    Aircraft: Tau
+    Caltech101: Tau
+    Cars: Tau
+    CIFAR10: Tau
+    CIFAR100: Tau
+    DTD: Tau
+    Flowers: Tau
+    Food: Tau
+    Pets: Tau
+    SUN397: Tau
+    VOC2007: Tau
+
+
+class PedScore(Row):
+    """Weighted τ that the PED repository reports of one score, self-supervised models, by data set."""
+
+    key = ("Method",)
+    rows = tuple(product(get_args(PedMethod)))
+
+    Method: PedMethod
+    Reference: str
+    Aircraft: Tau
+    Caltech101: Tau
+    Cars: Tau
+    Cifar10: Tau
+    Cifar100: Tau
+    Flowers: Tau
+    VOC: Tau
+    Pets: Tau
+    Food: Tau
+    DTD: Tau
+
+
+class TorchvisionModel(Row):
+    """ImageNet accuracy and size of one dense model."""
+
+    key = ("model",)
+    rows = tuple(product(get_args(SfdaModel)))
+
+    model: SfdaModel
+    imagenet_top1_percent: Percent
+    parameters: Annotated[float, Field(ge=1e5, le=1e10)]
+
+
+class TepOnesRow(Row):
+    """What a reader who has the TEP-ones paper copies out of it; `place` is its table or figure and page."""
+
+    key = ("backbone", "pretraining", "pruning_method", "sparsity", "target", "protocol", "score")
+
+    backbone: str
+    pretraining: str
+    pruning_method: str
+    sparsity: Annotated[float, Field(ge=0, le=0.99999)]
+    target: str
+    protocol: Protocol
+    score: str
+    value: Annotated[float, Field(ge=-1e12, le=1e12)]
+    accuracy_percent: Percent
+    place: str
+
+
+TABLES: dict[str, type[Row]] = {
+    "sparse-imagenet-transfer": SparseCell,
+    "tllib_model_selection_raw": TllibModelOnSet,
+    "tllib_reported_vs_recomputed": TllibCorrelation,
+    "sfda_group1_finetuned_acc": SfdaModelOnSet,
+    "sfda_readme_wtau_supervised": SfdaScore,
+    "ped_readme_wtau_selfsup": PedScore,
+    "torchvision_v1": TorchvisionModel,
 }
 """Every published table by name; `load` reads it from the file of that name."""
-
-TEP_ONES = Table(
-    {
-        "backbone": Names("backbone"),
-        "pretraining": Names("pre-training"),
-        "pruning_method": Names("method"),
-        "sparsity": Number(0, 0.99999),
-        "target": Names("target"),
-        "protocol": Names("protocol", PROTOCOLS),
-        "score": Names("score"),
-        "value": Number(-1e12, 1e12),
-        "accuracy_percent": _percent,
-        "place": Names("place"),
-    },
-    ("backbone", "pretraining", "pruning_method", "sparsity", "target", "protocol", "score"),
-)
-"""What a reader who has the TEP-ones paper copies out of it; `place` is its table or figure and page."""
 
 
 def load(name: str, folder: Path | None = None) -> pd.DataFrame:
@@ -253,7 +275,7 @@ def tep_ones(folder: Path | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of `TEP_ONES` and ``file``; no rows as long as no file has been filled in.
+        The columns of `TepOnesRow` and ``file``; no rows as long as no file has been filled in.
 
     Raises
     ------
@@ -264,28 +286,28 @@ def tep_ones(folder: Path | None = None) -> pd.DataFrame:
     files = [path for path in sorted(folder.glob("tep-ones-*.csv")) if path.name != "tep-ones-template.csv"]
     parts = []
     for path in files:
-        part = read(path, TEP_ONES).assign(file=path.name)
+        part = read(path, TepOnesRow).assign(file=path.name)
         if part.empty:
             raise UsageError(f"{path.name}: no rows below the header; fill it in or remove it")
         parts.append(part)
     if not parts:
-        return pd.DataFrame(columns=[*TEP_ONES.columns, "file"])
+        return pd.DataFrame(columns=[*TepOnesRow.model_fields, "file"])
     table = pd.concat(parts, ignore_index=True)
-    repeated = table.duplicated(list(TEP_ONES.key))
+    repeated = table.duplicated(list(TepOnesRow.key))
     if repeated.any():
         row = table[repeated].iloc[0]
-        raise UsageError(f"{row['file']}: {_words(row[k] for k in TEP_ONES.key)}: also in another file")
+        raise UsageError(f"{row['file']}: {_words(row[k] for k in TepOnesRow.key)}: also in another file")
     return table
 
 
-def read(path: Path, table: Table) -> pd.DataFrame:
-    """Read a CSV file (UTF-8, comma, one header line) that must fit its description; errors as in `load`."""
+def read(path: Path, row: type[Row]) -> pd.DataFrame:
+    """Read a CSV file (UTF-8, comma, one header line) whose rows must fit their model; errors as in `load`."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             lines = list(csv.reader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path.name}: cannot be read as a CSV file: {error}") from None
-    header, columns = lines[0] if lines else [], list(table.columns)
+    header, columns = lines[0] if lines else [], list(row.model_fields)
     if header != columns:
         wrong = next((name for name in columns if name not in header), None)
         what = f"column {wrong} is missing" if wrong else f"expected the columns {', '.join(columns)}"
@@ -296,27 +318,25 @@ def read(path: Path, table: Table) -> pd.DataFrame:
             last = columns[min(len(cells), len(columns) - 1)]
             message = f"{len(cells)} cells instead of {len(columns)}"
             raise UsageError(f"{path.name}, row {number}, column {last}: {message}")
-        row = {}
-        for (name, parse), text in zip(table.columns.items(), cells, strict=True):
-            try:
-                row[name] = parse(text.strip())
-            except UsageError as error:
-                raise UsageError(f"{path.name}, row {number}, column {name}: {error}") from None
-        key = tuple(row[name] for name in table.key)
+        filled = {name: text.strip() for name, text in zip(columns, cells, strict=True) if text.strip()}
+        try:
+            values = row.model_validate(filled).model_dump()
+        except ValidationError as error:
+            raise UsageError(f"{path.name}, row {number}, column {first_error(error)}") from None
+        key = tuple(values[name] for name in row.key)
         if key in seen:
-            place = f"{path.name}, row {number}, column {table.key[-1]}"
+            place = f"{path.name}, row {number}, column {row.key[-1]}"
             raise UsageError(f"{place}: {_words(key)} repeats row {seen[key]}")
         seen[key] = number
-        rows.append(row)
-    value = next(name for name in columns if name not in table.key)
-    expected = list(table.rows)
-    for key in expected:
+        rows.append(values)
+    value = next(name for name in columns if name not in row.key)
+    for key in row.rows:
         if key not in seen:
             raise UsageError(f"{path.name}, row absent, column {value}: no cell for {_words(key)}")
-    unknown = [key for key in seen if expected and key not in set(expected)]
-    if unknown:
-        place = f"{path.name}, row {seen[unknown[0]]}, column {table.key[-1]}"
-        raise UsageError(f"{place}: the source has no cell {_words(unknown[0])}")
+    expected = set(row.rows) or set(seen)
+    if unknown := next((key for key in seen if key not in expected), None):
+        place = f"{path.name}, row {seen[unknown]}, column {row.key[-1]}"
+        raise UsageError(f"{place}: the source has no cell {_words(unknown)}")
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tepones.backbones import BACKBONES, OBJECTIVES
 from tepones.common import paths
+from tepones.common.config import Place, Strict, first_error, read_yaml
 from tepones.common.errors import UsageError, choose
 from tepones.common.registry import Registry
 from tepones.pruning import CRITERIA, SCHEDULES
@@ -15,10 +15,6 @@ from tepones.tasks import TASKS
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _known(registry: Registry):
@@ -31,7 +27,7 @@ def _known(registry: Registry):
     return check
 
 
-class TaskSize(_Strict):
+class TaskSize(Strict):
     """A task, how many images of each class to take at most, and the number of classes if not the official one."""
 
     task: str
@@ -42,14 +38,14 @@ class TaskSize(_Strict):
     _task = field_validator("task")(_known(TASKS))
 
 
-class TrainingSize(_Strict):
+class TrainingSize(Strict):
     """Length and peak learning rate of a training run."""
 
     epochs: Positive
     learning_rate: Positive
 
 
-class Ladder(_Strict):
+class Ladder(Strict):
     """One ladder: its backbone, what that was trained on, how it is pruned, and the seed of all this.
 
     `weights` names a file of released weights to start from, in place of a pre-training.
@@ -98,7 +94,7 @@ class Ladder(_Strict):
         return f"{self.method} {self.seed}"
 
 
-class FullFineTuning(_Strict):
+class FullFineTuning(Strict):
     """Training of all weights that remain on the targets, besides the linear probe: where, how long, how often."""
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -107,7 +103,7 @@ class FullFineTuning(_Strict):
     repeats: Count
 
 
-class Profile(_Strict):
+class Profile(Strict):
     """Everything that decides a study. Fields are described in `CONTRIBUTING.md`."""
 
     name: str
@@ -165,18 +161,16 @@ def load(name: str) -> Profile:
     """
     choose("profile", name, names())
     path = paths.data() / "profiles" / f"{name}.yaml"
+    given = read_yaml(path)
+    if not isinstance(given, dict):
+        raise UsageError(f"{path.name}: expected the fields of a profile, NAME: VALUE")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) | {"name": name}
-        return Profile.model_validate(given)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path.name}: not valid YAML: {' '.join(str(error).split())}") from error
+        return Profile.model_validate(given | {"name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in _written(first["loc"], given))
-        raise UsageError(f"{path.name}: {field}: {first['msg']}, got {first['input']!r}") from error
+        raise UsageError(f"{path.name}: {first_error(error, lambda place: _written(place, given))}") from error
 
 
-def _written(place: tuple[int | str, ...], given: dict[str, Any]) -> tuple[int | str, ...]:
+def _written(place: Place, given: dict[str, Any]) -> Place:
     """Where in the file a field of a ladder is written: with the ladder, or above for all ladders."""
     if place[:1] == ("ladders",) and len(place) > 2 and place[2] not in given["ladders"][place[1]]:
         return place[2:]

@@ -1,7 +1,7 @@
 """Cells to records, in parallel: a job runs as soon as the records that it needs exist.
 
 Each worker is one process with one thread, so a record does not depend on how many workers there are. A worker
-ends when the process that started it does, however that ended.
+ends when the process that started it does, however that ended: it holds one end of a pipe and watches for the other.
 """
 
 import multiprocessing
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 
 from tepones.common.errors import TeponesError
@@ -57,7 +58,8 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
     # Read by the workers' numerical libraries as they load; two processes of two threads each wait for each other.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    other_end, lifeline = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(other_end,))
     running: dict[Future, Job] = {}
     try:
         with progress_bar(n_missing, description, "cells") as bar:
@@ -78,7 +80,10 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
         message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
         raise TeponesError(message) from error
     finally:
-        _stop(pool, running)
+        if running:  # cells under way are lost at once; their records are not half-written
+            lifeline.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+        lifeline.close()
     return n_missing
 
 
@@ -97,16 +102,7 @@ def _compute(store: Store, job: Job) -> None:
             raise TeponesError(f"{kind(cell)} failed: {type(error).__name__}: {error} ({cell})") from error
 
 
-def _start_worker() -> None:
-    """No Ctrl-C of its own, and no life after the parent."""
+def _start_worker(lifeline: Connection) -> None:
+    """No Ctrl-C of its own, and no life after the parent has closed the other end of the pipe, or has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-
-
-def _stop(pool: ProcessPoolExecutor, running: dict[Future, Job]) -> None:
-    """End the workers; those with a cell under way at once: it is lost, its record is not half-written."""
-    if running:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
+    threading.Thread(target=lambda: (wait_for([lifeline]), os._exit(1)), daemon=True).start()
