@@ -13,6 +13,7 @@ import pandas as pd
 from tepones.common.errors import choose
 from tepones.companion import study
 from tepones.companion.charts import bracketed
+from tepones.companion.claims import statistic
 from tepones.companion.study import profiles
 from tepones.scores import pool
 

@@ -24,6 +24,7 @@ from tepones.companion.study import profiles
         ("seed: 1}", "seed: 0}", "two ladders are called 'magnitude iterative 0'"),
         ("{task: digits,", "{task: digits, classes: none,", "tiny.yaml: targets.0.classes"),
         ("backbone:", "- backbone: [", "tiny.yaml: not valid YAML"),
+        ("backbone:", "backbone: medium-resnet\nbackbone:", "tiny.yaml: not valid YAML: 'backbone' is given twice"),
     ],
 )
 def test_a_bad_profile_is_refused_in_one_line(checkout, old, new, complaint):
