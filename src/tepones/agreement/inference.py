@@ -188,14 +188,11 @@ class Ceiling(NamedTuple):
     ----------
     tau : float
         Mean weighted τ between two runs: what a rerun of the ground truth itself would score.
-    worst : float
-        Smallest weighted τ between two runs.
     sd_points : float
         Standard deviation of one run, in accuracy points, pooled over the models.
     """
 
     tau: float
-    worst: float
     sd_points: float
 
 
@@ -222,4 +219,4 @@ def noise_ceiling(repeats) -> Ceiling:
     first, second = np.triu_indices(len(repeats), k=1)
     taus = weighted_tau(repeats[first], repeats[second])
     spread = float(100 * np.sqrt(repeats.var(axis=0, ddof=1).mean()))
-    return Ceiling(float(taus.mean()), float(taus.min()), spread)
+    return Ceiling(float(taus.mean()), spread)
