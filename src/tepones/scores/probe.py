@@ -67,6 +67,6 @@ PROBE = Score(
     range="[0, 1]",
     units="accuracy",
     cost="N·D² pass, then one eigendecomposition, N·d² and 10·N·d·C",
-    behaviour=Behaviour(empty="largest class"),
+    behaviour=Behaviour(duplicates="changes", empty="largest class"),
     maximum=lambda n_classes: 1.0,
 )
