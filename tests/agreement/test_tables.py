@@ -73,15 +73,6 @@ def test_the_order_of_the_rows_does_not_matter():
     pd.testing.assert_frame_equal(left, right)
 
 
-def test_pooled_is_labelled_as_confounded_by_sparsity():
-    frame = study(ladders=4).query("score != 'constant'")
-    by_sparsity = frame[frame.score == "good"].assign(score="sparsity", value=lambda f: -f["sparsity"])
-    frame = pd.concat([frame, by_sparsity], ignore_index=True)
-    pooled = agreement.pooled(frame)
-    assert (pooled["label"] == "confounded").all() and (pooled["models"] == 20).all()
-    assert one(pooled, target="target0", score="sparsity")["weighted_tau"] > 0.5
-
-
 def test_budget_regret_picks_among_all_ladders():
     frame = study(ladders=2, targets=1, scores=("good",))
     found = agreement.budget_regret(frame, [200.5, 10])

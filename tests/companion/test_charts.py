@@ -19,7 +19,7 @@ COLUMNS = ["ladder", "method", "rung", "sparsity", "target", "accuracy"]
 
 @pytest.fixture
 def frame():
-    return charts.tidy(small_ladders(), COLUMNS)
+    return charts.prepared(small_ladders(), COLUMNS)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_the_best_rung_is_found_for_each_ladder_and_target_and_among_equals_the_
 def test_the_last_bits_of_a_machine_do_not_show():
     frame = small_ladders()
     nudged = frame.assign(accuracy=frame["accuracy"] * (1 + 1e-14), sparsity=frame["sparsity"] * (1 - 1e-14))
-    pd.testing.assert_frame_equal(charts.tidy(frame, COLUMNS), charts.tidy(nudged, COLUMNS), check_exact=True)
+    pd.testing.assert_frame_equal(charts.prepared(frame, COLUMNS), charts.prepared(nudged, COLUMNS), check_exact=True)
 
 
 def test_what_is_shown_is_sorted_by_rung_and_nothing_else_is_kept(frame):
@@ -181,9 +181,9 @@ def test_what_is_shown_is_sorted_by_rung_and_nothing_else_is_kept(frame):
 
 def test_a_missing_column_and_an_empty_frame_are_told():
     with pytest.raises(UsageError, match=r"column 'target' is missing; the frame has: .*method"):
-        charts.tidy(small_ladders().drop(columns="target"), COLUMNS)
+        charts.prepared(small_ladders().drop(columns="target"), COLUMNS)
     with pytest.raises(UsageError, match="no rows"):
-        charts.tidy(small_ladders().head(0), COLUMNS)
+        charts.prepared(small_ladders().head(0), COLUMNS)
 
 
 def test_charts_need_no_torch():

@@ -1,11 +1,12 @@
 """How well a score ranks pruned backbones by transfer accuracy, and how sure one can be of it.
 
-`rankings` compares two orders, `choices` prices the decision, `inference` adds the uncertainty; `tidy`,
+`correlations` compares two orders, `choices` prices the decision, `inference` adds the uncertainty; `within`,
 `between` and `tables` apply them to the table of a study. The ladder is the unit of replication throughout.
 """
 
 from tepones.agreement.between import between_summary
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
+from tepones.agreement.correlations import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
 from tepones.agreement.inference import (
     Ceiling,
     Interval,
@@ -14,9 +15,8 @@ from tepones.agreement.inference import (
     sign_flip_test,
     two_level_interval,
 )
-from tepones.agreement.rankings import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
 from tepones.agreement.tables import MEASURES, paired_differences, summary
-from tepones.agreement.tidy import COLUMNS, budget_regret, check, pooled, within_ladder
+from tepones.agreement.within import COLUMNS, budget_regret, check, within_ladder
 
 __all__ = [
     "COLUMNS",
@@ -34,7 +34,6 @@ __all__ = [
     "paired_differences",
     "partial_tau",
     "pearson",
-    "pooled",
     "regret",
     "regret_under_budget",
     "sign_flip_test",

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tepones.agreement.correlations import weighted_tau
 from tepones.agreement.inference import holm
-from tepones.agreement.rankings import weighted_tau
-from tepones.agreement.tidy import check
+from tepones.agreement.within import check
 from tepones.common.errors import UsageError
 
 # Levels of sparsity that agree to this many decimals are the same level on two ladders.

@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 
-from tepones.agreement.rankings import as_pair
+from tepones.agreement.correlations import as_pair
 from tepones.common.errors import UsageError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from tepones.agreement.choices import check_fractions
-from tepones.agreement.rankings import as_pair, weighted_tau
+from tepones.agreement.correlations import as_pair, weighted_tau
 from tepones.common.errors import UsageError
 
 # 2^12 = 4,096 signs are still enumerated; beyond, signs are drawn.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tepones.agreement.inference import holm, sign_flip_test, two_level_interval
-from tepones.agreement.tidy import within_ladder
+from tepones.agreement.within import within_ladder
 from tepones.common.errors import UsageError, choose
 
 # Measure → its range; correlations of a cell without a ranking count as 0, what a blind guess scores.

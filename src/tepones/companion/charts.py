@@ -253,7 +253,7 @@ def sparsity_axis(frame: pd.DataFrame, ticks: Sequence[float] = (1, 0.1, 0.01, 0
     Parameters
     ----------
     frame : DataFrame
-        All that the figure shows, as `tidy` returns it: with the column `remaining`.
+        All that the figure shows, as `prepared` returns it: with the column `remaining`.
     ticks : sequence of float
         Fractions that remain at which the axis is labelled, as far as the frame reaches.
     """
@@ -316,7 +316,7 @@ def is_best(frame: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(frame.index.isin(best), index=frame.index)
 
 
-def tidy(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def prepared(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Keep what a chart shows of a frame, floats at six significant digits: the last bits of a machine do not show.
 
     Parameters
@@ -350,7 +350,7 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def rounded(value: float) -> float:
-    """Six significant digits, as `tidy` keeps them."""
+    """Six significant digits, as `prepared` keeps them."""
     return float(f"{value:.6g}")
 
 

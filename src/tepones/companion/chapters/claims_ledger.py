@@ -81,7 +81,7 @@ def claims_chart(verdicts: pd.DataFrame) -> alt.ConcatChart:
     numbers = ["estimate", "low", "high", "threshold"]
     frame = verdicts[verdicts["verdict"] != "not tested"]
     frame = frame.assign(claim=frame["claim"] + " (" + frame["profile"] + ")")
-    frame = charts.tidy(frame, ["claim", "verdict", *numbers, "unit"])
+    frame = charts.prepared(frame, ["claim", "verdict", *numbers, "unit"])
     colour = alt.Color("verdict:N", title="verdict").scale(
         domain=["supported", "not supported", "contradicted"],
         range=[charts.PALETTE[2], charts.PALETTE[4], charts.PALETTE[1]],

@@ -14,7 +14,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common.errors import UsageError, choose
 from tepones.companion import charts, study
-from tepones.companion.charts import PALETTE, PANEL, SHAPES, WIDTH, tidy
+from tepones.companion.charts import PALETTE, PANEL, SHAPES, WIDTH, prepared
 from tepones.companion.claims import statistic
 from tepones.pruning.masks import prunable
 from tepones.ranking import zoo
@@ -359,7 +359,7 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = tidy(frame, ["method", "rung", "sparsity", "seeds", "target", "accuracy"])
+    frame = prepared(frame, ["method", "rung", "sparsity", "seeds", "target", "accuracy"])
     targets = [name for name in dict.fromkeys(frame["target"]) if name not in (SOURCE, ALL_TARGETS)]
     target = charts.menu("target", [ALL_TARGETS, *targets], label="Transfer to")
     lit = charts.menu("lit", [ALL_METHODS, *_present(frame)], label="Highlight")
@@ -427,7 +427,7 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     columns = ["method", "rung", "sparsity", "layer", "position", "size", "density", "relative", "collapsed"]
-    frame = tidy(frame, columns)
+    frame = prepared(frame, columns)
     frame = frame[frame["rung"] > 0]
     frame["words"] = [_percent(value) for value in frame["density"]]
     levels = {level: f"{100 * sparsity:.1f} %" for level, sparsity in _levels(frame).items()}
@@ -489,7 +489,7 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = tidy(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
+    frame = prepared(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
     methods = [method for method in _present(frame) if method != STRUCTURED]
     chosen = charts.menu("chosen", methods, REFERENCE, label="In blue")
     told = [
@@ -545,8 +545,8 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
     UsageError
         If a column is missing or a frame is empty.
     """
-    accuracy = tidy(accuracy, ["measured", "seed", "method", "rung", "sparsity", "accuracy"])
-    difference = tidy(difference, ["measured", "seed", "rung", "sparsity", "difference", "mean", "low", "high"])
+    accuracy = prepared(accuracy, ["measured", "seed", "method", "rung", "sparsity", "accuracy"])
+    difference = prepared(difference, ["measured", "seed", "rung", "sparsity", "difference", "mean", "low", "high"])
     methods = [method, over]
     x = _sparsity(accuracy)
     seeds = sorted(set(accuracy["seed"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.companion.charts import PALETTE, WIDTH, bracketed, tidy
+from tepones.companion.charts import PALETTE, WIDTH, bracketed, prepared
 from tepones.companion.photographs import OURS
 
 #: The level of each choice that the score `gaussian` has.
@@ -142,7 +142,7 @@ def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
         As `by_level` gives it.
     """
     columns = ["choice", "level", "targets", "weighted_tau", "low", "high", "reference"]
-    levels = tidy(levels, columns)
+    levels = prepared(levels, columns)
     panels = []
     for choice, part in levels.groupby("choice", sort=False):
         base = alt.Chart(part.assign(default=part["level"] == DEFAULTS[choice]), title=str(choice)).encode(

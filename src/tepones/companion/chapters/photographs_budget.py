@@ -13,7 +13,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common.errors import UsageError, choose
 from tepones.companion import study
-from tepones.companion.charts import PALETTE, SHAPES, WIDTH, bracketed, menu, tidy
+from tepones.companion.charts import PALETTE, SHAPES, WIDTH, bracketed, menu, prepared
 from tepones.companion.photographs import GROUPS, RIVAL, UNKNOWN, complete, groups, kind, with_pool_scores, written
 
 #: Controls of a choice under a budget, besides the scores: the largest backbone that fits, by any method or by the
@@ -296,7 +296,7 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
         Lines, the most important first; at most seven.
     """
     columns = ["pool", "score", "budget", "candidates", "regret", "low", "high", "targets"]
-    frame = tidy(found[found["score"].isin(scores)], columns)
+    frame = prepared(found[found["score"].isin(scores)], columns)
     frame["kilobytes"] = frame["budget"] / 1000
     scores = [name for name in scores if name in set(frame["score"])]
     pools = menu("pool", list(dict.fromkeys(frame["pool"])), label="Backbones")
@@ -340,7 +340,7 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame : DataFrame
         `costs`.
     """
-    frame = tidy(frame, ["group", "what", "kind", "median", "low", "high", "n"])
+    frame = prepared(frame, ["group", "what", "kind", "median", "low", "high", "n"])
     # A clock that ticks in microseconds may say zero.
     for column in ("median", "low", "high"):
         frame[column] = frame[column].clip(lower=1e-6)

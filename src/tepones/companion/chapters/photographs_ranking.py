@@ -13,7 +13,7 @@ import pandas as pd
 
 from tepones import agreement
 from tepones.companion import study
-from tepones.companion.charts import PALETTE, PANEL, WIDTH, bracketed, heat_map, label_room, menu, tidy
+from tepones.companion.charts import PALETTE, PANEL, WIDTH, bracketed, heat_map, label_room, menu, prepared
 from tepones.companion.photographs import (
     CONTROL,
     GROUPS,
@@ -349,7 +349,9 @@ def scores_chart(tables: pd.DataFrame) -> alt.TopLevelMixin:
         `compared` of one or more frames, one below the other, with a column `judged`.
     """
     measures = [column for name in _MEASURES for column in (name, f"{name}_low", f"{name}_high")]
-    frame = tidy(tables[tables["weighted_tau"].notna()], ["judged", "score", "kind", *measures, "ladders", "targets"])
+    frame = prepared(
+        tables[tables["weighted_tau"].notna()], ["judged", "score", "kind", *measures, "ladders", "targets"]
+    )
     switch = _judged(frame)
     n_rows = int(frame.groupby("judged")["score"].size().max())
     kinds = [name for name in KINDS if name in set(frame["kind"])]
@@ -397,14 +399,14 @@ def tau_heat_map(cells: pd.DataFrame, items: Sequence[str], *, upright: bool = T
     upright : bool
         Whether the labels of the columns stand upright, as long ones must.
     """
-    cells = tidy(cells, ["judged", "score", "item", "tau", "regret", "cells"])
+    cells = prepared(cells, ["judged", "score", "item", "tau", "regret", "cells"])
     grouped = cells.groupby(["judged", "score"], sort=False)
     means = grouped.agg(tau=("tau", "mean"), regret=("regret", "mean"), cells=("cells", "sum")).reset_index()
     means = means.assign(item=_MEAN)
     ranks = means.groupby("judged")["tau"].rank(ascending=False, method="first")
     frame = pd.concat([cells, means], ignore_index=True)
     frame = frame.merge(means[["judged", "score"]].assign(place=ranks), on=["judged", "score"])
-    frame = tidy(frame, ["judged", "score", "item", "tau", "regret", "cells", "place"])
+    frame = prepared(frame, ["judged", "score", "item", "tau", "regret", "cells", "place"])
     shown = [item for item in items if item in set(frame["item"])]
     n_rows = int(cells.groupby("judged")["score"].nunique().max())
     switch = _judged(frame)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from tepones import agreement
 from tepones.common.errors import UsageError, choose
-from tepones.companion.charts import PALETTE, WIDTH, heat_map, label_room, menu, panel_title, sparsity_axis, tidy
+from tepones.companion.charts import PALETTE, WIDTH, heat_map, label_room, menu, panel_title, prepared, sparsity_axis
 from tepones.companion.claims import statistic
 from tepones.companion.photographs import GROUPS, RELEASED, TRAINED, UNKNOWN, extremes, groups, rungs_of
 from tepones.companion.study import profiles
@@ -429,7 +429,7 @@ def gains_chart(curves: pd.DataFrame, methods: Sequence[str], method: str) -> al
     method : str
         Which is chosen at first; the first of `methods` if it is not among them.
     """
-    frame = tidy(curves, ["method", "rung", "sparsity", "target", "ladders", "accuracy", "mean", "low", "high"])
+    frame = prepared(curves, ["method", "rung", "sparsity", "target", "ladders", "accuracy", "mean", "low", "high"])
     chosen = menu("inBlue", methods, method, label="Method")
     top = max(2.0, 1.15 * frame["mean"].max())
 
@@ -480,11 +480,11 @@ def gain_heat_map(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence
     methods, targets : sequence of str
         Rows and columns, in their order. The last column is the mean.
     """
-    frame = tidy(gains, ["rule", "method", "target", "ladder", "value"])
+    frame = prepared(gains, ["rule", "method", "target", "ladder", "value"])
     cells = frame.groupby(["rule", "method", "target"], sort=False)["value"].agg(value="mean", ladders="count")
     cells = cells.reset_index()
     means = cells.groupby(["rule", "method"], sort=False).agg(value=("value", "mean"), ladders=("ladders", "max"))
-    frame = tidy(
+    frame = prepared(
         pd.concat([cells, means.reset_index().assign(target=_MEAN)], ignore_index=True),
         ["rule", "method", "target", "value", "ladders"],
     )
@@ -526,7 +526,7 @@ def distance_chart(points: pd.DataFrame, methods: Sequence[str], method: str) ->
     method : str
         Which is chosen at first.
     """
-    frame = tidy(points, ["method", "target", "distance", "value", "low", "high", "ladders"])
+    frame = prepared(points, ["method", "target", "distance", "value", "low", "high", "ladders"])
     chosen = menu("inFigure", [name for name in methods if name in set(frame["method"])], method, label="Method")
     frame["kind"] = ["PACS" if name.startswith("pacs") else "other" for name in frame["target"]]
     # Labels go to the right and the left by turns, so that neighbours do not cover each other.
@@ -590,7 +590,7 @@ def information_chart(along: pd.DataFrame, methods: Sequence[str], method: str) 
     """
     estimators = [name for name in ESTIMATORS if name in along]
     values = [column for name in estimators for column in (name, f"{name}_null")]
-    frame = tidy(along, ["ladder", "method", "rung", "sparsity", "target", "accuracy", *values])
+    frame = prepared(along, ["ladder", "method", "rung", "sparsity", "target", "accuracy", *values])
     for column in values:
         frame[column] = [float(f"{value:.4g}") for value in frame[column]]
     highest = {name: _highest(frame, name) for name in ("accuracy", *estimators)}

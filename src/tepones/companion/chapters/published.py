@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from tepones.companion import charts, published
-from tepones.companion.charts import PALETTE, SHAPES, WIDTH, tidy
+from tepones.companion.charts import PALETTE, SHAPES, WIDTH, prepared
 
 PROTOCOL_NAMES = {"linear": "frozen encoder", "full": "full fine-tuning"}
 
@@ -119,7 +119,7 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "verdict"]
-    frame = tidy(frame, columns)
+    frame = prepared(frame, columns)
     colour = alt.Color("verdict:N", title="printed value").scale(domain=list(_VERDICTS), range=list(_VERDICTS.values()))
 
     def panel(part: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -162,7 +162,7 @@ def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = tidy(frame, ["method", "kind", "dataset", "weighted_tau"])
+    frame = prepared(frame, ["method", "kind", "dataset", "weighted_tau"])
     means = frame.groupby(["method", "kind"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     order = list(means.sort_values("weighted_tau", ascending=False, kind="stable")["method"])
     names = ["reported", "baseline"]
@@ -199,7 +199,7 @@ def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         If a column is missing or the frame is empty.
     """
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
-    frame = tidy(frame, columns)
+    frame = prepared(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
     frame["protocol"] = frame["protocol"].map(PROTOCOL_NAMES)
     protocol = charts.menu("protocol", list(PROTOCOL_NAMES.values()), label="Protocol", switch=True)
@@ -251,14 +251,14 @@ def curves_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = tidy(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
+    frame = prepared(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
     mean = frame.groupby(["protocol", "method", "sparsity"], sort=False)["gain"].mean().reset_index()
     frame = pd.concat([mean.assign(dataset=ALL_TARGETS), frame], ignore_index=True)
     dense = frame.drop_duplicates(["protocol", "method", "dataset"]).assign(sparsity=0.0, gain=0.0, noise=0.0)
     frame = pd.concat([dense, frame], ignore_index=True).sort_values("sparsity", kind="stable")
     frame = frame.assign(low=frame["gain"] - 2 * frame["noise"], high=frame["gain"] + 2 * frame["noise"])
     frame["level"] = [f"{100 * level:g} %" if level else "dense" for level in frame["sparsity"]]
-    frame = tidy(frame, list(frame))
+    frame = prepared(frame, list(frame))
     data_sets = sorted(set(frame["dataset"]) - {ALL_TARGETS}, key=str.lower)
     target = charts.menu("target", [ALL_TARGETS, *data_sets], label="Data set")
     methods = sorted(set(frame["method"]), key=str.lower)
@@ -305,7 +305,7 @@ def outcomes_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = tidy(frame, ["protocol", "method", "gain", "outcome"])
+    frame = prepared(frame, ["protocol", "method", "gain", "outcome"])
     side = frame["gain"].gt(0).map({True: "above", False: "below"})
     within = frame["outcome"].eq("unresolved").map({True: "within the seeds", False: "beyond the seeds"})
     frame = frame.assign(cells=side + ", " + within, rank=(side + ", " + within).map(list(_OUTCOMES).index))
@@ -354,9 +354,9 @@ def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLe
         If a column is missing or a frame is empty.
     """
     ladder = ["backbone", "pretraining", "pruning_method"]
-    theirs = tidy(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
+    theirs = prepared(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
     theirs = theirs.assign(ladder=theirs[ladder].agg(" ".join, axis=1), accuracy=theirs["accuracy_percent"])
-    ours = tidy(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
+    ours = prepared(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
     ours = ours.assign(accuracy=100 * ours["accuracy"], protocol="linear")
     theirs, ours = _change(theirs), _change(ours)
 
@@ -402,7 +402,7 @@ def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.To
     columns = ["score", "target", "weighted_tau"]
     sources = {"TEP-ones, recomputed from its numbers": theirs, "this companion": ours}
     frame = pd.concat([part.assign(source=name) for name, part in sources.items()], ignore_index=True)
-    frame = tidy(frame.dropna(subset=["weighted_tau"]), [*columns, "source"])
+    frame = prepared(frame.dropna(subset=["weighted_tau"]), [*columns, "source"])
     means = frame.groupby(["source", "score"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     colour = (
         alt.Color("source:N", title=None)
@@ -426,4 +426,4 @@ def _change(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.sort_values("sparsity", kind="stable")
     first = frame.groupby(["ladder", "target", "protocol"])["accuracy"].transform("first")
     changed = frame.assign(change=frame["accuracy"] - first)[["ladder", "target", "protocol", "sparsity", "change"]]
-    return tidy(changed, list(changed))
+    return prepared(changed, list(changed))

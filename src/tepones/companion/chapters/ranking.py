@@ -57,7 +57,7 @@ def scatter_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = charts.tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
+    frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
     colour, shape = charts.method_colour(frame), charts.method_shape(frame)
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -93,7 +93,7 @@ def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = charts.tidy(frame, ["score", "target", "tau"])
+    frame = charts.prepared(frame, ["score", "target", "tau"])
     order = frame.groupby("score")["tau"].mean().sort_values(ascending=False, kind="stable")
     base = alt.Chart(frame).encode(
         x=alt.X("target:N", title=None, sort=list(dict.fromkeys(frame["target"]))).axis(

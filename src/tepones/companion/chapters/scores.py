@@ -64,7 +64,7 @@ def weights_chart(frame: pd.DataFrame) -> alt.Chart:
     -------
     altair chart
     """
-    frame = charts.tidy(frame, ["rho", "score", "weight"])
+    frame = charts.prepared(frame, ["rho", "score", "weight"])
     scores = list(dict.fromkeys(frame["score"]))
     return (
         alt.Chart(frame)
@@ -91,7 +91,7 @@ def timing_chart(frame: pd.DataFrame) -> alt.LayerChart:
     -------
     altair chart
     """
-    frame = charts.tidy(frame, ["what", "seconds", "ratio"])
+    frame = charts.prepared(frame, ["what", "seconds", "ratio"])
     base = alt.Chart(frame).encode(
         y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("ratio", order="ascending")).axis(labelLimit=200),
         tooltip=["what:N", alt.Tooltip("seconds:Q", format=".3~g"), alt.Tooltip("ratio:Q", format=".3~g")],

@@ -78,7 +78,7 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = charts.tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
+    frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
     first = frame.groupby(["target", "ladder"], sort=False)
     frame["isDense"] = frame["rung"] == first["rung"].transform("first")
     frame["dense"] = first["accuracy"].transform("first")

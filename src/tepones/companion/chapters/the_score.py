@@ -155,7 +155,7 @@ def information_chart(frame: pd.DataFrame) -> alt.LayerChart:
     -------
     altair chart
     """
-    frame = charts.tidy(frame, ["mean", "quantity", "nats", "kind"])
+    frame = charts.prepared(frame, ["mean", "quantity", "nats", "kind"])
     quantities = list(dict.fromkeys(frame["quantity"]))
     base = alt.Chart(frame).encode(
         x=alt.X("mean:Q", title="distance of a class mean from 0, in standard deviations"),
@@ -189,7 +189,7 @@ def score_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     UsageError
         If a column is missing or the frame is empty.
     """
-    frame = charts.tidy(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
+    frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
     frame["best"] = charts.is_best(frame, "value")
     frame["optimum"] = charts.is_best(frame, "accuracy")
     x, colour, shape = charts.sparsity_axis(frame), charts.method_colour(frame), charts.method_shape(frame)

@@ -5,6 +5,8 @@ returns a frame with the columns ladder, target, value. A new one is one functio
 Frames of published tables (`ledger.measurements`) have the same columns as far as their source gives them.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -134,19 +136,19 @@ def score_agreement(frame: pd.DataFrame, score: str) -> pd.DataFrame:
 
     A score that gives every rung the same value ranks nothing and counts as 0.
     """
-    return _measure(frame, score, "weighted_tau")
+    return _in_ladders(frame, score, agreement.weighted_tau)
 
 
 def agreement_above_control(frame: pd.DataFrame, score: str, control: str) -> pd.DataFrame:
     """Weighted τ of a score minus that of a control on the same ladder and target, in [-2, 2]."""
-    found, other = (_measure(frame, name, "weighted_tau") for name in (score, control))
+    found, other = (_in_ladders(frame, name, agreement.weighted_tau) for name in (score, control))
     both = found.merge(other, on=["ladder", "target"], suffixes=("", "_control"))
     return both.assign(value=both["value"] - both["value_control"])
 
 
 def regret(frame: pd.DataFrame, score: str) -> pd.DataFrame:
     """Accuracy points lost by taking the rung that the score ranks first, at least 0."""
-    return _measure(frame, score, "regret_1")
+    return _in_ladders(frame, score, agreement.regret)
 
 
 def advantage_of_method(frame: pd.DataFrame, method: str, over: str, above: float = 0.0) -> pd.DataFrame:
@@ -262,9 +264,14 @@ def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     return inside
 
 
-def _measure(frame: pd.DataFrame, score: str, measure: str) -> pd.DataFrame:
+def _in_ladders(frame: pd.DataFrame, score: str, measure: Callable[[np.ndarray, np.ndarray], float]) -> pd.DataFrame:
+    """A measure of how a score orders the rungs of each ladder on each target; 0 where there is no ranking."""
     if score not in set(frame.get("score", ())):
         raise NotTestable(f"the study has no score {score}")
     # Of released weights the source accuracy is not known; no measure that a claim names looks at it.
-    found = agreement.within_ladder(frame[frame["score"] == score].fillna({"source_accuracy": 0.0}))
-    return found.assign(value=found[measure].fillna(0.0))
+    own = agreement.check(frame[frame["score"] == score].fillna({"source_accuracy": 0.0}))
+    rows = [
+        (ladder, target, float(measure(rungs["value"].to_numpy(float), rungs["accuracy"].to_numpy(float))))
+        for (ladder, target), rungs in own.groupby(["ladder", "target"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["ladder", "target", "value"]).fillna({"value": 0.0})

@@ -14,6 +14,7 @@ import json
 import platform
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -36,7 +37,7 @@ Tensors = Mapping[str, Any]
 LARGEST = 64 * 2**20
 
 
-class Cell:
+class Cell(ABC):
     """A description of one computation; each kind is a frozen dataclass."""
 
     def requires(self) -> "list[Cell]":
@@ -51,9 +52,9 @@ class Cell:
         """Files and folders that `compute` reads, each under a name that is the same on every machine."""
         return {}
 
+    @abstractmethod
     def compute(self, store: "Store") -> tuple[Values, Tensors]:
         """Return JSON values and numpy tensors (the latter may be empty)."""
-        raise NotImplementedError
 
 
 def kind(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""From the tidy table of a study to one agreement per ladder and target, pooled, or under a budget.
+"""From the tidy table of a study to one agreement per ladder and target, or to one choice under a budget.
 
 The tidy table has one row per rung, target and score, with the columns of `COLUMNS`: ``accuracy`` and
 ``source_accuracy`` are fractions in [0, 1], ``sparsity`` lies in [0, 1), ``value`` is the score, higher =
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tepones.agreement.choices import optimum_distance, regret, regret_under_budget
-from tepones.agreement.rankings import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
+from tepones.agreement.correlations import kendall, no_ranking, partial_tau, pearson, spearman, weighted_tau
 from tepones.common.errors import UsageError
 
 COLUMNS = (
@@ -121,24 +121,6 @@ def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).rename(columns={"models": "rungs"})
-
-
-def pooled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Agreement over all rungs of all ladders at once, which mixes sparsity, method and seed.
-
-    The field's usual number; kept for comparison and labelled for what it is.
-
-    Returns
-    -------
-    DataFrame
-        One row per target and score with ``models``, the correlations, ``reason`` and ``label``, which is
-        "confounded" in every row.
-    """
-    rows = []
-    for (target, score), group in check(frame).groupby(["target", "score"], sort=False):
-        value, accuracy = group["value"].to_numpy(float), group["accuracy"].to_numpy(float)
-        rows.append({"target": target, "score": score, **correlations(value, accuracy), "label": "confounded"})
-    return pd.DataFrame(rows)
 
 
 def budget_regret(frame: pd.DataFrame, budgets) -> pd.DataFrame:
