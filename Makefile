@@ -14,8 +14,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
 
+# A file's tests run in one process: they share what is computed once for them.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -23,7 +24,7 @@ lint: $(READY)
 
 # Needs Chromium and a site: make book first.
 site-test: $(READY)
-	$(BIN)/python -m pytest -m browser tests/book
+	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tepones needs Python 3.11 or newer")'

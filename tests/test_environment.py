@@ -30,6 +30,7 @@ CONDA_NAMES = {
 NOT_IMPORTED = {
     "ipywidgets": "tqdm's bar in a notebook",
     "jupyter-book": "a command",
+    "pytest-xdist": "options of make test",
     "ruff": "a command",
     "sphinx-mathjax-offline": "the site takes its files",
 }
