@@ -10,6 +10,7 @@ import pytest
 from tepones.common import paths
 from tepones.companion import notebooks
 from tepones.companion.book import CHAPTERS
+from tepones.companion.kernel import Kernel
 
 
 def book(root):
@@ -61,10 +62,16 @@ def test_a_second_call_does_nothing_and_a_changed_page_is_built(built):
 TRAINS = {"rank-your-own"}
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    with Kernel() as one:
+        yield one
+
+
 @pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))
-def test_a_committed_chapter_is_what_its_text_gives_today(name, tmp_path):
+def test_a_committed_chapter_is_what_its_text_gives_today(name, kernel, tmp_path):
     """The same bytes on every machine: chapters render published records and compute nothing that could differ."""
-    executed = notebooks.execute(name, {}, tmp_path / f"{name}.ipynb")
+    executed = notebooks.execute(name, {}, tmp_path / f"{name}.ipynb", kernel)
     assert executed.read_bytes() == (paths.book() / CHAPTERS / f"{name}.ipynb").read_bytes()
 
 

@@ -3,6 +3,9 @@
 A chapter's code cell calls `show`, `table`, `inline` and `holds`; its text places what they made by key. What only one
 chapter draws is in the chapter's own file of `tepones.companion.chapters`; what several share is here: the theme, and
 the marks below `menu`.
+
+A function whose name ends in `chart` takes a frame and returns an Altair chart; it raises `UsageError` where a column
+is missing or there is nothing to draw (`prepared`).
 """
 
 import math
@@ -324,11 +327,6 @@ def prepared(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     frame : DataFrame
     columns : list of str
         What the chart shows. With `rung`, rows are sorted by it, and a column `remaining`, 1 − sparsity, is added.
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     require(frame, columns)
     if frame.empty:

@@ -69,10 +69,6 @@ def claims_chart(verdicts: pd.DataFrame) -> alt.ConcatChart:
     verdicts : DataFrame
         As for `tested`.
 
-    Returns
-    -------
-    altair chart
-
     Raises
     ------
     UsageError

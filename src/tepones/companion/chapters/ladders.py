@@ -349,15 +349,6 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     frame : DataFrame
         `curves`: columns `method`, `rung`, `sparsity`, `seeds`, `target`, `accuracy`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = prepared(frame, ["method", "rung", "sparsity", "seeds", "target", "accuracy"])
     targets = [name for name in dict.fromkeys(frame["target"]) if name not in (SOURCE, ALL_TARGETS)]
@@ -416,15 +407,6 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
         `densities`.
     rung : int
         Which one is shown at first.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["method", "rung", "sparsity", "layer", "position", "size", "density", "relative", "collapsed"]
     frame = prepared(frame, columns)
@@ -479,15 +461,6 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     frame : DataFrame
         `costs`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = prepared(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
     methods = [method for method in _present(frame) if method != STRUCTURED]
@@ -535,15 +508,6 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
     accuracy, difference : DataFrame
         `pair` of the two methods.
     method, over : str
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or a frame is empty.
     """
     accuracy = prepared(accuracy, ["measured", "seed", "method", "rung", "sparsity", "accuracy"])
     difference = prepared(difference, ["measured", "seed", "rung", "sparsity", "difference", "mean", "low", "high"])

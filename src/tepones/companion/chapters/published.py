@@ -108,15 +108,6 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     frame : DataFrame
         `tepones.companion.published.tllib_correlations`: one panel for each `metric`, one line for each `dataset`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "verdict"]
     frame = prepared(frame, columns)
@@ -152,15 +143,6 @@ def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     ----------
     frame : DataFrame
         `tepones.companion.published.sfda_scores`: columns `method`, `kind`, `dataset`, `weighted_tau`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = prepared(frame, ["method", "kind", "dataset", "weighted_tau"])
     means = frame.groupby(["method", "kind"], sort=False)["weighted_tau"].mean().round(6).reset_index()
@@ -188,15 +170,6 @@ def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame : DataFrame
         `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
         `accuracy`, `gain`, `noise`, `outcome`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
     frame = prepared(frame, columns)
@@ -241,15 +214,6 @@ def curves_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame : DataFrame
         `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
         `gain`, `noise`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = prepared(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
     mean = frame.groupby(["protocol", "method", "sparsity"], sort=False)["gain"].mean().reset_index()
@@ -295,15 +259,6 @@ def outcomes_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame : DataFrame
         `published.sparse_cells` of one architecture whose cells have repeats: columns `protocol`,
         `method`, `gain`, `outcome`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = prepared(frame, ["protocol", "method", "gain", "outcome"])
     side = frame["gain"].gt(0).map({True: "above", False: "below"})
@@ -343,15 +298,6 @@ def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLe
         `tepones.companion.published.tep_ones`.
     ours : DataFrame
         `tepones.companion.study.tidy`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or a frame is empty.
     """
     ladder = ["backbone", "pretraining", "pruning_method"]
     theirs = prepared(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
@@ -389,15 +335,6 @@ def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.To
         `tepones.companion.published.tep_ones_agreement`.
     ours : DataFrame
         `tepones.agreement.within_ladder`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or there is nothing to draw.
     """
     columns = ["score", "target", "weighted_tau"]
     sources = {"TEP-ones, recomputed from its numbers": theirs, "this companion": ours}

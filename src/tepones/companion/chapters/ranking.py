@@ -47,15 +47,6 @@ def scatter_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     ----------
     frame : DataFrame
         Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`, `score`, `value`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
     colour, shape = charts.method_colour(frame), charts.method_shape(frame)
@@ -83,15 +74,6 @@ def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:
     ----------
     frame : DataFrame
         Columns `score`, `target`, `tau`, one row per cell.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = charts.prepared(frame, ["score", "target", "tau"])
     order = frame.groupby("score")["tau"].mean().sort_values(ascending=False, kind="stable")

@@ -59,10 +59,6 @@ def weights_chart(frame: pd.DataFrame) -> alt.Chart:
     ----------
     frame : DataFrame
         As `family_weights` returns it.
-
-    Returns
-    -------
-    altair chart
     """
     frame = charts.prepared(frame, ["rho", "score", "weight"])
     scores = list(dict.fromkeys(frame["score"]))
@@ -86,10 +82,6 @@ def timing_chart(frame: pd.DataFrame) -> alt.LayerChart:
     ----------
     frame : DataFrame
         As `timing` returns it.
-
-    Returns
-    -------
-    altair chart
     """
     frame = charts.prepared(frame, ["what", "seconds", "ratio"])
     base = alt.Chart(frame).encode(

@@ -68,15 +68,6 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     ----------
     frame : DataFrame
         Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`; a ladder's lowest rung is dense.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
     first = frame.groupby(["target", "ladder"], sort=False)

@@ -150,10 +150,6 @@ def information_chart(frame: pd.DataFrame) -> alt.LayerChart:
     ----------
     frame : DataFrame
         As `chain` returns it.
-
-    Returns
-    -------
-    altair chart
     """
     frame = charts.prepared(frame, ["mean", "quantity", "nats", "kind"])
     quantities = list(dict.fromkeys(frame["quantity"]))
@@ -179,15 +175,6 @@ def score_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     ----------
     frame : DataFrame
         Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`, `score`, `value`.
-
-    Returns
-    -------
-    altair chart
-
-    Raises
-    ------
-    UsageError
-        If a column is missing or the frame is empty.
     """
     frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
     frame["best"] = charts.is_best(frame, "value")
