@@ -21,6 +21,7 @@ from tepones.common import paths
 #: Names of packages that conda-forge spells otherwise.
 CONDA_NAMES = {
     "jupyter-client": "jupyter_client",
+    "jupyter-core": "jupyter_core",
     "matplotlib": "matplotlib-base",
     "playwright": "playwright-python",
     "torch": "pytorch-cpu",

@@ -111,11 +111,16 @@ def _tau_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def kendall(score, accuracy) -> float:
-    """Kendall's τ-b of one ranking, in [-1, 1]; NaN where there is no ranking (`scipy.stats.kendalltau`)."""
+    """Kendall's τ-b of one ranking, in [-1, 1]; NaN where there is no ranking.
+
+    The value of `scipy.stats.kendalltau`, without the test that it computes besides: a hundredth of the time for the
+    dozen rungs of a ladder, of which a chapter ranks thousands. Cost: n².
+    """
     score, accuracy = as_pair(score, accuracy)
     if no_ranking(score, accuracy):
         return np.nan
-    return float(stats.kendalltau(score, accuracy).statistic)
+    x, y = (np.sign(side[:, None] - side) for side in (score, accuracy))
+    return float((x * y).sum() / np.sqrt(np.abs(x).sum() * np.abs(y).sum()))
 
 
 def pearson(score, accuracy) -> float:

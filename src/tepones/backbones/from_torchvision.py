@@ -5,7 +5,6 @@ from torch import nn
 from torch.nn import functional
 
 from tepones.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from tepones.common._torchvision import torchvision
 from tepones.common.errors import choose
 
 #: Classifiers beside the last, for training only, which a backbone does not have.
@@ -40,6 +39,8 @@ def from_torchvision(name: str, n_classes: int) -> Backbone:
     UsageError
         If torchvision has no such classifier.
     """
+    from tepones.common._torchvision import torchvision  # takes seconds, which other backbones do not need
+
     choose("torchvision classifier", name, torchvision.models.list_models(module=torchvision.models))
     options = {"aux_logits": False, "init_weights": True} if name in _AUXILIARY else {}
     return split(torchvision.models.get_model(name, weights=None, num_classes=n_classes, **options))

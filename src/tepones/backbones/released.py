@@ -9,7 +9,6 @@ import safetensors.torch
 from tepones.backbones.base import Backbone
 from tepones.backbones.from_torchvision import split
 from tepones.common import paths
-from tepones.common._torchvision import torchvision
 from tepones.common.errors import TeponesError, UsageError
 
 
@@ -42,6 +41,8 @@ def read(name: str, backbone: str) -> tuple[Backbone, str]:
     TeponesError
         If the file is missing or damaged, or a tensor is missing, too many or of another shape; names the file.
     """
+    from tepones.common._torchvision import torchvision  # takes seconds, which other backbones do not need
+
     family, _, architecture = backbone.partition(":")
     if family != "torchvision":
         raise UsageError(f"released weights need a backbone torchvision:NAME, got {backbone!r}")
