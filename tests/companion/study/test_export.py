@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,5 +79,18 @@ def test_a_ladder_that_was_not_computed_is_told_in_one_line(root, written, tmp_p
     before = json.dumps(sorted(str(path) for path in (copy / "data" / "zoo").rglob("*")))
     run = run_zoo(copy)
     assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
-    assert "no usable record of Rung" in run.stderr
+    assert "ladder magnitude iterative 0 is not computed: tepones run --profile tiny" in run.stderr
     assert json.dumps(sorted(str(path) for path in (copy / "data" / "zoo").rglob("*"))) == before
+
+
+def test_a_ladder_of_another_study_is_not_replaced(root, written, tmp_path):
+    """The committed zoo has ladders of the same names, of another number of images."""
+    copy = shutil.copytree(root, tmp_path / "copy")
+    shutil.rmtree(copy / "data" / "zoo")
+    committed = Path(__file__).resolve().parents[3] / "data" / "zoo"
+    shutil.copytree(committed, copy / "data" / "zoo")
+    run = run_zoo(copy)
+    assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
+    assert "magnitude-iterative-0: holds a ladder of another task" in run.stderr
+    for path in committed.rglob("*.*"):
+        assert (copy / "data" / "zoo" / path.relative_to(committed)).read_bytes() == path.read_bytes()
