@@ -15,24 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy.linalg import eigh
 from torch import nn
 
 from tepones import tasks
-from tepones.agreement.rankings import weighted_tau
 from tepones.backbones import released
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common.progress import progress_bar
 from tepones.pruning import masks
 from tepones.ranking import checkpoints, zoo
-from tepones.scores.h_score import h_score
-from tepones.scores.intra_class import _left_out_posteriors, gaussian, posterior
-from tepones.scores.logme import logme
-from tepones.scores.moments import ClassMoments
-from tepones.scores.probe import probe
-from tepones.scores.summary import NOISE, Summary, cholesky, mirror, squared_norm
 
 #: Targets, and the number of their classes where the copy is not the official data set.
 TARGETS = {
