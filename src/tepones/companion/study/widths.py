@@ -15,15 +15,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from scipy.linalg import eigh
 from torch import nn
 
 from tepones import tasks
+from tepones.agreement.rankings import weighted_tau
 from tepones.backbones import released
 from tepones.backbones.encoder import Encoder, Preparation
+from tepones.common import paths
+from tepones.common.errors import TeponesError
 from tepones.common.progress import progress_bar
 from tepones.pruning import masks
 from tepones.ranking import checkpoints, zoo
+from tepones.scores.h_score import h_score
+from tepones.scores.intra_class import _left_out_posteriors, gaussian, posterior
+from tepones.scores.logme import logme
+from tepones.scores.moments import ClassMoments
+from tepones.scores.policy import DEAD
+from tepones.scores.probe import probe
+from tepones.scores.summary import NOISE, Spread, Summary, cholesky, squared_norm
 
 #: Targets, and the number of their classes where the copy is not the official data set.
 TARGETS = {
@@ -46,6 +58,28 @@ SHUFFLES = 10
 DIRECTIONS = 64
 #: Accuracy by which the truth must have a trained network ahead of an untrained one for the pair to count.
 AHEAD = 0.05
+
+#: Statistics that are also taken on shuffled labels, and those that are not.
+SHUFFLED = (
+    "gaussian",
+    "logme",
+    "shrunk_h_score",
+    "h_score",
+    "gaussian_principal",
+    "gaussian_random",
+    "h_score_principal",
+    "h_score_random",
+)
+PLAIN = ("posterior", "lda_accuracy")
+CONTROL = "probe"
+#: Statistics that need a second pass over the rows; the others need their moments alone.
+SECOND_PASS = {"gaussian_principal", "gaussian_random", "h_score_principal", "h_score_random", *PLAIN}
+#: What a null is used for, and the sign that stands for it in the name of a candidate.
+FORMS = ("", " − null", " in SD")
+#: Candidates whose agreement is within this of the best count as equally good.
+MARGIN = 0.02
+
+KEYS = ["target", "per_class", "draw", "network"]
 
 _BATCH = 50
 
@@ -172,3 +206,257 @@ def features(folder: Path) -> Iterator[tuple[str, Network, np.ndarray, np.ndarra
                 with np.load(path) as stored:
                     yield target, network, stored["features"], stored["labels"]
                 bar.update(1)
+
+
+# The statistics of a cell. Rows are few and features may be many: everything is computed in a basis of the row space,
+# with the number of features that there were, which gives what `tepones.scores` gives (a test compares them).
+
+
+class _Rotated(Summary):
+    """A summary of standardised features in a basis of their row space: not to be standardised again.
+
+    Parameters
+    ----------
+    moments : ClassMoments
+    n_features : int
+        Active features before the rotation, d: what shrinking counts.
+    """
+
+    def __init__(self, moments: ClassMoments, n_features: int):
+        spread = Spread(moments)
+        spread.scale = np.ones(spread.n_active)
+        super().__init__(moments, spread)
+        self.d = n_features
+
+    def within_factor(self) -> tuple[np.ndarray, float]:
+        """As `Summary.within_factor`, for d features of which only these directions vary."""
+        means = self.standardised_means()
+        matrix = self.spread.covariance() - means.T @ means
+        trace, squared, n = np.trace(matrix), squared_norm(matrix), self.n - self.n_classes
+        distance = squared - trace**2 / self.d
+        a = 1.0
+        if n > 0 and distance > 0:
+            a = float(min(1.0, ((1 - 2 / self.d) * squared + trace**2) / ((n + 1 - 2 / self.d) * distance)))
+        matrix *= 1 - a
+        np.einsum("ii->i", matrix)[:] += a * max(trace / self.d, 0.0) + NOISE
+        return cholesky(np.asfortranarray(matrix)), a
+
+
+def _rotate(rows: np.ndarray) -> np.ndarray:
+    """Rows in the basis of their principal directions (about 0), largest last, without those that are rounding."""
+    n, d = rows.shape
+    if d < n:
+        return rows @ eigh(rows.T @ rows)[1]
+    values, vectors = eigh(rows @ rows.T)
+    kept = values > 1e-10 * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def _moments(rows: np.ndarray, labels: np.ndarray, n_features: int | None = None) -> ClassMoments:
+    moments = ClassMoments().update(rows, labels)
+    if n_features is not None:
+        moments._summary = _Rotated(moments, n_features)
+    return moments
+
+
+def _shrunk_h_score(rows: np.ndarray, labels: np.ndarray, n_features: int) -> float:
+    """The shrunk H-score of centred rows in a basis of principal directions."""
+    n = len(rows)
+    variances = np.mean(rows**2, 0)
+    squared, mean = variances @ variances, variances.sum() / n_features
+    distance = squared - variances.sum() ** 2 / n_features
+    error = max(np.sum(np.sum(rows**2, 1) ** 2) / n - squared, 0.0) / n
+    a = max(0.0 if distance <= 0 else min(error / distance, 1.0), 1e-10)
+    counts = np.bincount(labels)
+    means = np.array([rows[labels == label].mean(0) for label in range(len(counts))])
+    return float(np.sum((1 - a) * (counts / n) @ means**2 / ((1 - a) * variances + a * mean)))
+
+
+def statistics(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Every statistic of a cell for one network: value, and of most the null and its standard deviation.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D)
+    labels : ndarray of int, shape (N,)
+        From 0, every class present.
+
+    Returns
+    -------
+    dict of str to float
+        ``NAME`` for each of `SHUFFLED`, `PLAIN` and `CONTROL`; ``NAME null`` and ``NAME sd`` for each of `SHUFFLED`.
+        Cost: about 0.5 s for 500 rows.
+    """
+    features = np.asarray(features, float)
+    n = len(features)
+    mean, deviation = features.mean(0), features.std(0)
+    active = deviation > DEAD * np.sqrt(mean**2 + deviation**2)
+    d = int(active.sum())
+    if not d:
+        raise TeponesError("no feature is active")
+    standardised = (features[:, active] - mean[active]) / deviation[active]
+    rotated, centred = _rotate(standardised), _rotate(features[:, active] - mean[active])
+    raw = _rotate(features[:, active])
+    k = min(DIRECTIONS, n // 2)
+    random = np.random.default_rng(d).normal(size=(d, k))
+    rows = {"": rotated, "_principal": rotated[:, -k:], "_random": standardised @ random if d > k else rotated}
+
+    def shuffled(order: np.ndarray) -> dict[str, float]:
+        own = {name: _moments(part, order, None if name else d) for name, part in rows.items()}
+        values = {f"gaussian{name}": gaussian(moments) for name, moments in own.items()}
+        values |= {f"h_score{name}": h_score(moments) for name, moments in own.items()}
+        return values | {
+            "logme": logme(_moments(raw, order)),
+            "shrunk_h_score": _shrunk_h_score(centred, order, d),
+        }
+
+    found = shuffled(labels)
+    nulls = [shuffled(np.random.default_rng(number).permutation(labels)) for number in range(SHUFFLES)]
+    for name in SHUFFLED:
+        values = [null[name] for null in nulls]
+        found |= {f"{name} null": float(np.mean(values)), f"{name} sd": float(np.std(values, ddof=1))}
+    moments = _moments(rotated, labels, d)
+    posteriors = _left_out_posteriors(rotated, moments.encode(labels), moments.summary)
+    right = posteriors.argmax(1) == moments.encode(labels)
+    return found | {
+        "posterior": posterior(rotated, labels, moments),
+        "lda_accuracy": float(right.mean()),
+        CONTROL: probe(rotated, labels, moments),
+    }
+
+
+def accuracy(features: np.ndarray, labels: np.ndarray) -> float:
+    """The truth: accuracy of the linear probe, each row left out once, in [0, 1]."""
+    deviation = features.std(0, dtype=float)
+    active = deviation > DEAD * np.abs(features).max(0)
+    rows = _rotate((features[:, active] - features[:, active].mean(0, dtype=float)) / deviation[active])
+    return probe(rows, labels, _moments(rows, labels, int(active.sum())))
+
+
+def draw(labels: np.ndarray, per_class: int, number: int) -> np.ndarray:
+    """Rows of a draw: so many of each class; draws share no image where there are enough."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for label in range(labels.max() + 1):
+        own = generator.permutation(np.flatnonzero(labels == label))
+        start = max(0, min(number * per_class, len(own) - per_class))
+        rows.append(own[start : start + per_class])
+    return np.concatenate(rows)
+
+
+def compute(folder: Path) -> pd.DataFrame:
+    """The records: one row for each target, number of images, draw and network.
+
+    Parameters
+    ----------
+    folder : Path
+        Where features are kept, about 200 MB; those that are there are not computed again.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``trained``, ``features`` (D), ``accuracy`` (the truth), and the columns of `statistics`. Cost: about
+        half an hour of one core.
+    """
+    rows = []
+    for target, network, found, labels in features(folder):
+        about = {"trained": network.trained, "features": found.shape[1], "accuracy": accuracy(found, labels)}
+        for per_class in PER_CLASS:
+            for number in range(DRAWS):
+                chosen = draw(labels, per_class, number)
+                cell = dict(zip(KEYS, (target, per_class, number, network.name), strict=True))
+                rows.append(cell | about | statistics(found[chosen], labels[chosen]))
+    return pd.DataFrame(rows)
+
+
+def load() -> pd.DataFrame:
+    """The committed records.
+
+    Raises
+    ------
+    TeponesError
+        If they are not there.
+    """
+    path = paths.published_records("widths") / "networks.csv"
+    if not path.is_file():
+        raise TeponesError(f"{path} is missing; tepones.companion.study.widths.compute makes it again")
+    return pd.read_csv(path)
+
+
+# The rule of `data/ranking/README.md`.
+
+
+def candidates(records: pd.DataFrame) -> pd.DataFrame:
+    """Every candidate of the rule and the control: one row for each of them and each row of the records.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
+    """
+    about = records[[*KEYS, "trained", "features", "accuracy"]]
+    tables = []
+    for name in SHUFFLED:
+        value, null, sd = (records[f"{name}{part}"] for part in ("", " null", " sd"))
+        forms = (value, value - null, (value - null) / sd.clip(lower=1e-12))
+        tables += [about.assign(candidate=name + form, value=v) for form, v in zip(FORMS, forms, strict=True)]
+    tables += [about.assign(candidate=name, value=records[name]) for name in (*PLAIN, CONTROL)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def against(found: pd.DataFrame) -> pd.DataFrame:
+    """Pairs that speak against a candidate: an untrained network level with or above a trained one that is better.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As `candidates` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row for each such pair: ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``.
+    """
+    cell = ["candidate", "target", "per_class", "draw"]
+    part = found[[*cell, "network", "accuracy", "value"]]
+    pairs = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
+    ahead = pairs["accuracy_trained"] >= pairs["accuracy_untrained"] + AHEAD
+    wrong = pairs[ahead & (pairs["value_untrained"] >= pairs["value_trained"])]
+    wrong = wrong.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
+    return wrong[[*cell, "untrained", "trained"]].reset_index(drop=True)
+
+
+def verdicts(found: pd.DataFrame) -> pd.DataFrame:
+    """What the rule says of each candidate, best first.
+
+    Returns
+    -------
+    DataFrame
+        ``candidate``, ``against`` (pairs in all cells), ``tau`` (mean over the cells), ``cost`` (0: moments alone,
+        1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is last and cannot be chosen.
+    """
+    wrong = against(found)["candidate"].value_counts()
+    trained = found[found["trained"]]
+    tau = trained.groupby(["candidate", "target", "per_class", "draw"])[["value", "accuracy"]].apply(
+        lambda cell: weighted_tau(cell["value"], cell["accuracy"])
+    )
+    table = tau.fillna(0.0).groupby("candidate", sort=False).mean().rename("tau").reset_index()
+    table["against"] = table["candidate"].map(wrong).fillna(0).astype(int)
+    table["cost"] = [_cost(name) for name in table["candidate"]]
+    table["refused"] = table["against"] > 0
+    eligible = table[table["candidate"] != CONTROL]
+    left = eligible[~eligible["refused"]]
+    if left.empty:
+        order = eligible.sort_values(["against", "tau"], ascending=[True, False])
+    else:
+        near = left[left["tau"] >= left["tau"].max() - MARGIN]
+        order = near.sort_values(["cost", "tau"], ascending=[True, False])
+    table["chosen"] = table["candidate"] == order["candidate"].iloc[0]
+    table["control"] = table["candidate"] == CONTROL
+    table = table.sort_values(["control", "chosen", "refused", "tau"], ascending=[True, False, True, False])
+    return table.drop(columns="control").reset_index(drop=True)
+
+
+def _cost(candidate: str) -> int:
+    name = candidate.removesuffix(FORMS[1]).removesuffix(FORMS[2])
+    return (name in SECOND_PASS) + 2 * (name != candidate)
