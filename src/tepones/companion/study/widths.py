@@ -404,6 +404,17 @@ def candidates(records: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _pairs(found: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of a trained and an untrained network that the truth tells apart, and whether a candidate has them so."""
+    cell = ["candidate", "target", "per_class", "draw"]
+    part = found[[*cell, "network", "accuracy", "value"]]
+    pairs = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
+    pairs = pairs[pairs["accuracy_trained"] >= pairs["accuracy_untrained"] + AHEAD]
+    pairs = pairs.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
+    wrong = pairs["value_untrained"] >= pairs["value_trained"]
+    return pairs.assign(wrong=wrong)[[*cell, "untrained", "trained", "wrong"]]
+
+
 def against(found: pd.DataFrame) -> pd.DataFrame:
     """Pairs that speak against a candidate: an untrained network level with or above a trained one that is better.
 
@@ -417,31 +428,45 @@ def against(found: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One row for each such pair: ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``.
     """
-    cell = ["candidate", "target", "per_class", "draw"]
-    part = found[[*cell, "network", "accuracy", "value"]]
-    pairs = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
-    ahead = pairs["accuracy_trained"] >= pairs["accuracy_untrained"] + AHEAD
-    wrong = pairs[ahead & (pairs["value_untrained"] >= pairs["value_trained"])]
-    wrong = wrong.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
-    return wrong[[*cell, "untrained", "trained"]].reset_index(drop=True)
+    pairs = _pairs(found)
+    return pairs[pairs["wrong"]].drop(columns="wrong").reset_index(drop=True)
 
 
-def verdicts(found: pd.DataFrame) -> pd.DataFrame:
-    """What the rule says of each candidate, best first.
+def _agreement(found: pd.DataFrame) -> pd.DataFrame:
+    """Weighted τ between candidate and truth over the trained networks of each cell; 0 where there is no order."""
+    cells = found[found["trained"]].groupby(["candidate", "target", "per_class", "draw"], sort=False)
+    tau = cells[["value", "accuracy"]].apply(lambda cell: weighted_tau(cell["value"], cell["accuracy"]))
+    return tau.fillna(0.0).rename("tau").reset_index()
+
+
+def by_images(found: pd.DataFrame) -> pd.DataFrame:
+    """What candidates do with few and many images.
 
     Returns
     -------
     DataFrame
-        ``candidate``, ``against`` (pairs in all cells), ``tau`` (mean over the cells), ``cost`` (0: moments alone,
-        1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is last and cannot be chosen.
+        One row for each candidate and number of images: ``candidate``, ``per_class``, ``share`` (of the pairs that the
+        truth tells apart, those that speak against it), ``tau`` (mean over targets and draws).
     """
-    wrong = against(found)["candidate"].value_counts()
-    trained = found[found["trained"]]
-    tau = trained.groupby(["candidate", "target", "per_class", "draw"])[["value", "accuracy"]].apply(
-        lambda cell: weighted_tau(cell["value"], cell["accuracy"])
-    )
-    table = tau.fillna(0.0).groupby("candidate", sort=False).mean().rename("tau").reset_index()
-    table["against"] = table["candidate"].map(wrong).fillna(0).astype(int)
+    keys = ["candidate", "per_class"]
+    share = _pairs(found).groupby(keys, sort=False)["wrong"].mean().rename("share")
+    tau = _agreement(found).groupby(keys, sort=False)["tau"].mean()
+    return pd.concat([share, tau], axis=1).reset_index()
+
+
+def verdicts(found: pd.DataFrame) -> pd.DataFrame:
+    """What the rule says of each candidate, the chosen one first.
+
+    Returns
+    -------
+    DataFrame
+        ``candidate``, ``tau`` (mean over the cells), ``against`` (pairs in all cells), ``pairs`` (that there are),
+        ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
+        last and cannot be chosen.
+    """
+    wrong = _pairs(found).groupby("candidate")["wrong"].agg(["sum", "size"])
+    table = _agreement(found).groupby("candidate", sort=False)["tau"].mean().reset_index()
+    table["against"], table["pairs"] = (table["candidate"].map(wrong[column]) for column in ("sum", "size"))
     table["cost"] = [_cost(name) for name in table["candidate"]]
     table["refused"] = table["against"] > 0
     eligible = table[table["candidate"] != CONTROL]
@@ -452,9 +477,11 @@ def verdicts(found: pd.DataFrame) -> pd.DataFrame:
         near = left[left["tau"] >= left["tau"].max() - MARGIN]
         order = near.sort_values(["cost", "tau"], ascending=[True, False])
     table["chosen"] = table["candidate"] == order["candidate"].iloc[0]
-    table["control"] = table["candidate"] == CONTROL
-    table = table.sort_values(["control", "chosen", "refused", "tau"], ascending=[True, False, True, False])
-    return table.drop(columns="control").reset_index(drop=True)
+    last = table["candidate"] == CONTROL
+    table = table.assign(last=last).sort_values(
+        ["last", "chosen", "against", "tau"], ascending=[True, False, True, False]
+    )
+    return table.drop(columns="last").reset_index(drop=True)
 
 
 def _cost(candidate: str) -> int:
