@@ -172,6 +172,14 @@ def test_equal_scores_share_a_rank_and_files_of_one_name_stay_apart(mine, photos
     assert table["backbone"].tolist() == ["trained", str(copy)]
 
 
+def test_among_equals_the_next_score_decides_and_the_rank_is_shared(mine, photos):
+    """Both tell these pictures apart without a mistake."""
+    files = [mine / f"{name}.safetensors" for name in ("untrained", "trained")]
+    table = ranking.rank(photos, files, ["lda_accuracy", "logme"]).table
+    assert table["lda_accuracy"].tolist() == [1, 1] and table["rank"].tolist() == [1, 1]
+    assert table["logme"].is_monotonic_decreasing and table["backbone"].tolist() == ["trained", "untrained"]
+
+
 def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
     ranked = ranking.rank(photos, [mine / "trained.safetensors"], ["source_accuracy"])
     assert ranked.table.empty
@@ -212,7 +220,7 @@ def test_rank_prints_a_table_and_exits_0(tepones_command, mine, photos):
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", *files)
     assert (status, told) == (0, [])
     lines = out.splitlines()
-    assert lines[0].split()[:4] == ["rank", "backbone", "gaussian", "h_score"]
+    assert lines[0].split()[:4] == ["rank", "backbone", "lda_accuracy", "logme"]
     assert len(lines) == 4 and lines[1].split()[1] == "trained"
 
 

@@ -42,7 +42,7 @@ def score(features: str, scores: str | None, form: str) -> None:
 @click.option("--task", required=True, metavar="NAME|FOLDER", help="A task, or a folder with one folder per class.")
 @click.option("--backbones", "first", required=True, multiple=True, metavar="BACKBONE...", help="One or more.")
 @click.argument("more", nargs=-1, metavar="")
-@scores_option("gaussian, h_score, logme")
+@scores_option("lda_accuracy, logme, gaussian")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Leave out larger encoders (compressed file).")
 @click.option("--max-flops", type=click.IntRange(min=1), help="Leave out encoders that need more for one image.")
 @click.option("--download", is_flag=True, help="Fetch torchvision's published weights where they are missing.")

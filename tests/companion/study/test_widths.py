@@ -20,7 +20,7 @@ def _features(n, d, seed=0):
 def test_the_row_space_gives_what_the_scores_give(n, d):
     features, labels = _features(n, d)
     found = widths.statistics(features, labels)
-    names = ["gaussian", "logme", "shrunk_h_score", "h_score", "posterior", "probe"]
+    names = ["gaussian", "logme", "shrunk_h_score", "h_score", "posterior", "lda_accuracy", "probe"]
     expected = scores.score(features, labels, names, null=False).set_index("score")["value"]
     for name in names:
         assert found[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-6), name

@@ -30,7 +30,8 @@ from tepones.common.progress import progress_bar
 from tepones.pruning import masks
 from tepones.ranking import checkpoints, zoo
 from tepones.scores.h_score import h_score
-from tepones.scores.intra_class import _left_out_posteriors, gaussian, posterior
+from tepones.scores.intra_class import gaussian, posterior
+from tepones.scores.lda_accuracy import lda_accuracy
 from tepones.scores.logme import logme
 from tepones.scores.moments import ClassMoments
 from tepones.scores.policy import DEAD
@@ -316,11 +317,9 @@ def statistics(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         values = [null[name] for null in nulls]
         found |= {f"{name} null": float(np.mean(values)), f"{name} sd": float(np.std(values, ddof=1))}
     moments = _moments(rotated, labels, d)
-    posteriors = _left_out_posteriors(rotated, moments.encode(labels), moments.summary)
-    right = posteriors.argmax(1) == moments.encode(labels)
     return found | {
         "posterior": posterior(rotated, labels, moments),
-        "lda_accuracy": float(right.mean()),
+        "lda_accuracy": lda_accuracy(rotated, labels, moments),
         CONTROL: probe(rotated, labels, moments),
     }
 
