@@ -1,6 +1,7 @@
 """Checkpoints: read without executing anything, recognised by what they hold, refused in one line."""
 
 import io
+import json
 import pickle
 import urllib.error
 
@@ -13,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tepones.backbones import BACKBONES
-from tepones.backbones.encoder import Encoder
+from tepones.backbones.encoder import Encoder, Preparation
 from tepones.backbones.features import extract
 from tepones.common._torchvision import torchvision
 from tepones.common.errors import TeponesError, UsageError
@@ -78,6 +79,67 @@ def test_every_backbone_of_the_study_comes_back(tmp_path, images, name):
     with torch.inference_mode():
         torch.testing.assert_close(features, encoder.model.encoder(encoder.preparation(list(images[0][:2]))))
     assert probabilities.shape == (2, 3)
+
+
+def test_the_same_weights_get_the_same_input_under_every_name(tmp_path):
+    """Written as the study names it, as torchvision names it, and as a file without metadata."""
+    ours = checkpoints.build("torchvision:squeezenet1_1", 3)
+    plain = checkpoints.build("squeezenet1_1", 3)
+    renamed = zip(plain.state_dict(), ours.state_dict().values(), strict=True)
+    plain.load_state_dict(dict(renamed))
+    checkpoints.write(tmp_path / "study.safetensors", ours, "torchvision:squeezenet1_1")
+    checkpoints.write(tmp_path / "torchvision.safetensors", plain, "squeezenet1_1")
+    torch.save(plain.state_dict(), tmp_path / "plain.pt")
+    pictures = [np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)]
+    found = [checkpoints.load(file) for file in sorted(tmp_path.iterdir())]
+    assert len(found) == 3
+    for encoder in found:
+        assert (encoder.preparation.resize, encoder.preparation.crop) == (256, 224)
+        torch.testing.assert_close(*(one(one.preparation(pictures))[0] for one in (encoder, found[0])))
+
+
+def test_the_preparation_travels_with_the_file_and_can_be_overridden(tmp_path, small):
+    trained_on = Preparation(60, 48, (1.5, 2.0, 3.0), (50.0, 60.0, 70.0), "bicubic")
+    path = tmp_path / "x.safetensors"
+    checkpoints.write(path, small, "small-resnet", trained_on)
+    assert checkpoints.load(path).preparation == trained_on
+    assert checkpoints.load(path, "small-resnet").preparation == trained_on
+    other = Preparation(64, 64)
+    assert checkpoints.load(path, prepared=other).preparation == other
+
+
+_GOOD = {"resize": 40, "crop": 32, "mean": [1, 2, 3], "std": [1, 2, 3], "resampling": "bicubic"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "part"),
+    [
+        ({"preparation": "no JSON"}, "Invalid JSON"),
+        ({"preparation": "[]"}, "preparation"),
+        ({"preparation": json.dumps(_GOOD | {"crop": 0})}, "crop"),
+        ({"preparation": json.dumps(_GOOD | {"crop": 41})}, "crop 41 is larger than resize 40"),
+        ({"preparation": json.dumps(_GOOD | {"resize": 10**9})}, "resize"),
+        ({"preparation": json.dumps(_GOOD | {"std": [1, 0, 1]})}, "std.1"),
+        ({"preparation": json.dumps(_GOOD | {"mean": [1, 2, float("nan")]})}, "mean.2"),
+        ({"preparation": json.dumps(_GOOD | {"mean": [1, 2]})}, "mean"),
+        ({"preparation": json.dumps(_GOOD | {"resampling": "sharp"})}, "resampling"),
+        ({"preparation": json.dumps(_GOOD | {"more": 1})}, "more"),
+        ({"architecture": "x\ny" * 2000}, "not known here"),
+        ({"architecture": "timm:x"}, "not known here"),
+    ],
+)
+def test_bad_metadata_is_one_line(tmp_path, small, metadata, part):
+    path = tmp_path / "x.safetensors"
+    save_file(small.state_dict(), path, metadata)
+    assert len(_refused(path, "metadata", part)) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"preparation": json.dumps(_GOOD)}])
+def test_metadata_of_others_are_passed_over(tmp_path, small, metadata):
+    save_file(small.state_dict(), tmp_path / "x.safetensors", metadata)
+    encoder = checkpoints.load(tmp_path / "x.safetensors")
+    assert encoder.architecture == "small-resnet"
+    assert encoder.preparation.crop == 32 and encoder.preparation.resize == (40 if "prep" in str(metadata) else 32)
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model"])
@@ -194,30 +256,41 @@ def test_pictures_are_prepared_as_torchvision_does(height, width, name):
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
-def test_a_torchvision_name_takes_cached_weights_and_says_if_there_are_none(tmp_path, monkeypatch, capfd):
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """Torch's cache, without weights."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    torch.manual_seed(5)
-    before = torch.random.get_rng_state()
-    first, second = (checkpoints.from_torchvision("squeezenet1_1") for _ in range(2))
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert not first.trained and first.n_classes == 1000
-    weights = [encoder.model.features[0].weight for encoder in (first, second)]
-    assert torch.equal(*weights)
+    return tmp_path / "checkpoints"
+
+
+def test_a_torchvision_name_takes_cached_weights(empty_cache):
     published = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT.url.rpartition("/")[2]
-    (tmp_path / "checkpoints").mkdir()
-    state = {name: tensor + 1 for name, tensor in first.model.state_dict().items()}
-    torch.save(state, tmp_path / "checkpoints" / published)
+    model = checkpoints.build("squeezenet1_1", 1000)
+    state = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    empty_cache.mkdir()
+    torch.save(state, empty_cache / published)
     cached = checkpoints.from_torchvision("squeezenet1_1")
     assert cached.trained and cached.name == "squeezenet1_1"
-    assert torch.equal(cached.model.features[0].weight, weights[0] + 1)
+    assert torch.equal(cached.model.features[0].weight, model.features[0].weight + 1)
+    control = checkpoints.from_torchvision("squeezenet1_1", untrained=True)
+    assert not control.trained and torch.equal(control.model.features[0].weight, model.features[0].weight)
 
 
-def test_nothing_is_downloaded_unless_asked_and_a_failure_is_one_line(tmp_path, monkeypatch):
+def test_initial_weights_are_the_same_each_time_and_disturb_no_random_numbers():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second = (checkpoints.from_torchvision("squeezenet1_1", untrained=True) for _ in range(2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not first.trained and first.n_classes == 1000
+    assert torch.equal(*(encoder.model.features[0].weight for encoder in (first, second)))
+
+
+def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(empty_cache, monkeypatch):
     def fail(*args, **kwargs):
         raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    assert not checkpoints.from_torchvision("squeezenet1_1").trained
+    with pytest.raises(TeponesError, match=r"squeezenet1_1: .*not in torch's cache.*--download.*squeezenet1_1=FILE"):
+        checkpoints.from_torchvision("squeezenet1_1")
     with pytest.raises(TeponesError, match=r"squeezenet1_1.*cannot be fetched.*no network"):
         checkpoints.from_torchvision("squeezenet1_1", download=True)

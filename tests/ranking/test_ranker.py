@@ -132,7 +132,30 @@ def test_backbones_of_other_input_sizes_are_ranked_in_one_go(models, photos):
         Encoder("plain", "small-resnet", models["trained"], Preparation()),
         Encoder("large", "small-resnet", models["trained"], Preparation(40, 36, resampling="bicubic")),
     ]
-    assert set(ranking.rank(photos, encoders).table["backbone"]) == {"plain", "large"}
+    table = ranking.rank(photos, encoders).table.set_index("backbone")
+    assert table["input"].to_dict() == {"plain": "32", "large": "36 (40)"}
+
+
+def test_the_input_of_every_backbone_can_be_overridden(models, photos):
+    encoders = [
+        Encoder("plain", "small-resnet", models["trained"], Preparation()),
+        Encoder("large", "small-resnet", models["trained"], Preparation(64, 48, resampling="bicubic")),
+    ]
+    table = ranking.rank(photos, encoders, ["gaussian"], pixels=24).table.set_index("backbone")
+    assert table["input"].to_dict() == {"plain": "24", "large": "24 (32)"}
+    alone = [Encoder("", "small-resnet", models["trained"], Preparation(24, 24))]
+    assert table.loc["plain", "gaussian"] == ranking.rank(photos, alone, ["gaussian"]).table.loc[0, "gaussian"]
+    assert encoders[1].preparation.crop == 48
+    with pytest.raises(UsageError, match="pixels must be at least 1"):
+        ranking.rank(photos, encoders, pixels=0)
+
+
+def test_a_backbone_that_cannot_take_the_input_is_left_out(mine, models, photos):
+    fixed = Encoder("fixed", "small-vit", checkpoints.build("small-vit", 4), Preparation())
+    ranked = ranking.rank(photos, [mine / "trained.safetensors", fixed], ["gaussian"], pixels=40)
+    assert ranked.table["backbone"].tolist() == ["trained"]
+    assert ranked.left_out["backbone"].tolist() == ["fixed"] and ranked.left_out["failed"].all()
+    assert ranked.left_out["reason"][0].startswith("takes no picture of 40 pixels")
 
 
 def test_a_named_task_is_ranked_on_its_training_images(mine):
@@ -147,6 +170,14 @@ def test_equal_scores_share_a_rank_and_files_of_one_name_stay_apart(mine, photos
     table = ranking.rank(photos, [mine / "trained.safetensors", copy]).table
     assert table["rank"].tolist() == [1, 1]
     assert table["backbone"].tolist() == ["trained", str(copy)]
+
+
+def test_among_equals_the_next_score_decides_and_the_rank_is_shared(mine, photos):
+    """Both tell these pictures apart without a mistake."""
+    files = [mine / f"{name}.safetensors" for name in ("untrained", "trained")]
+    table = ranking.rank(photos, files, ["lda_accuracy", "logme"]).table
+    assert table["lda_accuracy"].tolist() == [1, 1] and table["rank"].tolist() == [1, 1]
+    assert table["logme"].is_monotonic_decreasing and table["backbone"].tolist() == ["trained", "untrained"]
 
 
 def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
@@ -172,6 +203,15 @@ def test_a_ladder_of_the_zoo_by_its_name(models, photos, tmp_path, monkeypatch):
         assert table["source_accuracy"].tolist() == [0.75]
 
 
+def test_a_classifier_without_weights_is_left_out_unless_initial_ones_are_wanted(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    ranked = ranking.rank(photos, ["squeezenet1_1"])
+    assert ranked.table.empty and ranked.left_out["failed"].all()
+    assert "--download" in ranked.left_out["reason"][0] and "squeezenet1_1=FILE" in ranked.left_out["reason"][0]
+    table = ranking.rank(photos, ["squeezenet1_1"], untrained=True, pixels=32).table
+    assert table["flags"].str.contains("untrained").all() and table["input"].tolist() == ["32 (37)"]
+
+
 # The shell
 
 
@@ -180,7 +220,7 @@ def test_rank_prints_a_table_and_exits_0(tepones_command, mine, photos):
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", *files)
     assert (status, told) == (0, [])
     lines = out.splitlines()
-    assert lines[0].split()[:4] == ["rank", "backbone", "gaussian", "h_score"]
+    assert lines[0].split()[:4] == ["rank", "backbone", "lda_accuracy", "logme"]
     assert len(lines) == 4 and lines[1].split()[1] == "trained"
 
 
@@ -199,6 +239,16 @@ def test_rank_writes_a_chart_that_loads_nothing(tepones_command, mine, photos, t
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert status == 0 and "trained" in page
     assert "<script src=" not in page and "import(" not in page.partition("vegaEmbed(")[2]
+
+
+def test_rank_takes_initial_weights_and_another_input_only_when_asked(tepones_command, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    command = ("rank", "--task", photos, "--backbones", "squeezenet1_1", "--format", "csv")
+    status, out, told = tepones_command(*command)
+    assert (status, out, len(told)) == (1, "", 1) and "--download" in told[0] and "=FILE" in told[0]
+    status, out, told = tepones_command(*command, "--untrained", "--pixels", 40)
+    row = next(csv.DictReader(io.StringIO(out)))
+    assert (status, told, row["input"]) == (0, [], "40 (46)") and "untrained" in row["flags"]
 
 
 @pytest.mark.parametrize(("option", "unit"), [("--max-bytes", "bytes"), ("--max-flops", "flops")])

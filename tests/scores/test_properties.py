@@ -36,6 +36,7 @@ RANGES = {
     "entropi": lambda n, d, c: (0, 1),
     "knn": lambda n, d, c: (0, 1),
     "probe": lambda n, d, c: (0, 1),
+    "lda_accuracy": lambda n, d, c: (0, 1),
     "sparsity": lambda n, d, c: (0, 1),
     "nonzero_weights": lambda n, d, c: (0, np.inf),
     "source_accuracy": lambda n, d, c: (0, 1),

@@ -42,10 +42,12 @@ def score(features: str, scores: str | None, form: str) -> None:
 @click.option("--task", required=True, metavar="NAME|FOLDER", help="A task, or a folder with one folder per class.")
 @click.option("--backbones", "first", required=True, multiple=True, metavar="BACKBONE...", help="One or more.")
 @click.argument("more", nargs=-1, metavar="")
-@scores_option("gaussian, h_score, logme")
+@scores_option("lda_accuracy, logme, gaussian")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Leave out larger encoders (compressed file).")
 @click.option("--max-flops", type=click.IntRange(min=1), help="Leave out encoders that need more for one image.")
 @click.option("--download", is_flag=True, help="Fetch torchvision's published weights where they are missing.")
+@click.option("--untrained", is_flag=True, help="Rank torchvision classifiers with initial weights, as a control.")
+@click.option("--pixels", type=click.IntRange(1, 4096), help="Side of every backbone's input, in place of its own.")
 @format_option
 @click.option("--chart", type=click.Path(dir_okay=False), metavar="FILE.html", help="Also write a chart.")
 def rank(
@@ -56,6 +58,8 @@ def rank(
     max_bytes: int | None,
     max_flops: int | None,
     download: bool,
+    untrained: bool,
+    pixels: int | None,
     form: str,
     chart: str | None,
 ) -> None:
@@ -74,6 +78,8 @@ def rank(
         max_bytes=max_bytes,
         max_flops=max_flops,
         download=download,
+        untrained=untrained,
+        pixels=pixels,
     )
     if form == "json":
         click.echo(_json({"ranking": ranked.table, "left_out": ranked.left_out}))

@@ -9,7 +9,7 @@ from tepones.ranking import checkpoints, zoo
 
 
 def load_backbones(
-    names: Sequence[str | Path], download: bool = False
+    names: Sequence[str | Path], download: bool = False, untrained: bool = False
 ) -> tuple[list[Encoder], list[dict[str, object]]]:
     """Load the backbones that names stand for; one that cannot be loaded does not stop the others.
 
@@ -20,6 +20,8 @@ def load_backbones(
         ladder of the zoo, ``LADDER/RUNG``, or a torchvision classifier.
     download : bool
         Whether to fetch published weights of torchvision classifiers that torch's cache lacks.
+    untrained : bool
+        Whether names of torchvision classifiers stand for their initial weights, as a control.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def load_backbones(
     failures: list[dict[str, object]] = []
     for name in map(str, names):
         try:
-            loaders = list(_loaders(name, download))
+            loaders = list(_loaders(name, download, untrained))
         except TeponesError as error:
             failures.append(left_out_row(name, error))
             continue
@@ -52,7 +54,7 @@ def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
     return {"backbone": name, "reason": str(error).removeprefix(f"{name}: "), "failed": True}
 
 
-def _loaders(name: str, download: bool) -> Iterator[tuple[str, object]]:
+def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, object]]:
     """The encoders that a name stands for, each as a name for messages and a function that loads it."""
     architecture, equals, file = name.partition("=")
     path = Path(file if equals else name)
@@ -65,7 +67,7 @@ def _loaders(name: str, download: bool) -> Iterator[tuple[str, object]]:
     elif path.is_file() or path.suffix in checkpoints.SUFFIXES:
         yield name, lambda: checkpoints.load(path)
     elif name in checkpoints.torchvision_names():
-        yield name, lambda: checkpoints.from_torchvision(name, download)
+        yield name, lambda: checkpoints.from_torchvision(name, download, untrained)
     else:
         ladder, _, rung = name.partition("/")
         if ladder not in zoo.names():

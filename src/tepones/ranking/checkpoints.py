@@ -2,17 +2,23 @@
 
 A file is a state dictionary: ``.safetensors``, or a torch file that needs no more than tensors. Its architecture is
 the one that the user names, else the one in its metadata, else the one whose tensors have these names and shapes.
+How its pictures are prepared is what the user says, else what its metadata say, else what is usual for the
+architecture.
 """
 
+import json
 import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from reprlib import repr as short
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -21,10 +27,14 @@ from torch.overrides import TorchFunctionMode
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from tepones.backbones.encoder import Encoder, Preparation, last_layer
+from tepones.common.config import Strict, first_error
 from tepones.common.errors import TeponesError, UsageError, one_line
 from tepones.common.files import write_atomically
 
 State = dict[str, torch.Tensor]
+
+#: Pixels of the side of a backbone's source images, where nothing else is said of it.
+SIDE = 32
 
 SAFETENSORS = ".safetensors"
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
@@ -35,6 +45,40 @@ _OPTIONS = {name: {"transform_input": True, "init_weights": False} for name in (
 
 #: Stands for the number of classes in the shapes of an architecture; no layer is this wide.
 _CLASSES = 9973
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Grey = Annotated[float, Field(allow_inf_nan=False)]
+Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Preparation(Strict):
+    """What the metadata of a file say of its pictures: the fields of `Preparation`."""
+
+    resize: Pixels
+    crop: Pixels
+    mean: tuple[Grey, Grey, Grey]
+    std: tuple[Step, Step, Step]
+    resampling: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        return self
+
+
+class Metadata(NamedTuple):
+    """What a file says of itself; None where it says nothing.
+
+    Attributes
+    ----------
+    architecture : str or None
+    preparation : Preparation or None
+    """
+
+    architecture: str | None = None
+    preparation: Preparation | None = None
+
 
 #: A counter that old checkpoints lack and that changes nothing.
 _COUNTER = "num_batches_tracked"
@@ -81,19 +125,21 @@ def _is_ours(architecture: str) -> bool:
     return architecture in BACKBONES or architecture.partition(":")[0] in BACKBONES.families
 
 
-def preparation(architecture: str, side: int = 32) -> Preparation:
+def preparation(architecture: str, side: int | None = None) -> Preparation:
     """How pictures become the input of an architecture.
 
     Parameters
     ----------
     architecture : str
-        For a torchvision classifier: as its published weights want it.
-    side : int
-        For a backbone of the study: pixels of the side of its source images.
+        One of `architectures()`, or ``torchvision:NAME``.
+    side : int, optional
+        Pixels of the side of the square images that the weights were trained on. If left out: for a torchvision
+        classifier, whichever way its name is written, what its published weights want; for others `SIDE`.
     """
-    if _is_ours(architecture):
-        published = (IMAGENET_MEAN, IMAGENET_STD) if ":" in architecture else ()
-        return Preparation(side, side, *published)
+    if architecture in BACKBONES:
+        return Preparation(side or SIDE, side or SIDE)
+    if side is not None:
+        return Preparation(side, side, IMAGENET_MEAN, IMAGENET_STD)
     published = _published(architecture).transforms()
     return Preparation(
         published.resize_size[0],
@@ -104,7 +150,7 @@ def preparation(architecture: str, side: int = 32) -> Preparation:
     )
 
 
-def load(path: str | Path, architecture: str | None = None) -> Encoder:
+def load(path: str | Path, architecture: str | None = None, prepared: Preparation | None = None) -> Encoder:
     """Load an encoder from a file.
 
     Parameters
@@ -113,6 +159,8 @@ def load(path: str | Path, architecture: str | None = None) -> Encoder:
         ``.safetensors``, or ``.pt``, ``.pth``, ``.bin``, ``.ckpt``.
     architecture : str, optional
         One of `architectures()`; recognised if left out.
+    prepared : Preparation, optional
+        How pictures become its input; if left out, as the file's metadata say, else as `preparation` says.
 
     Returns
     -------
@@ -122,33 +170,39 @@ def load(path: str | Path, architecture: str | None = None) -> Encoder:
     ------
     TeponesError
         If the file is truncated, holds a pickle that is more than tensors, or the weights of another
-        architecture; one line that names the file and what was expected.
+        architecture, or its metadata are wrong; one line that names the file and what was expected.
     UsageError
         If there is no such file, its suffix is another, or the architecture is unknown.
     """
     path = Path(path)
     state, metadata = read(path)
-    architecture = architecture or metadata.get("architecture") or recognise(state, path)
-    return Encoder(path.stem, architecture, assemble(state, architecture, path), preparation(architecture))
+    architecture = architecture or metadata.architecture or recognise(state, path)
+    model = assemble(state, architecture, path)
+    return Encoder(path.stem, architecture, model, prepared or metadata.preparation or preparation(architecture))
 
 
-def from_torchvision(architecture: str, download: bool = False) -> Encoder:
-    """A torchvision classifier by its name, with its published weights if torch's cache holds them.
+def from_torchvision(architecture: str, download: bool = False, untrained: bool = False) -> Encoder:
+    """A torchvision classifier by its name, with its published weights from torch's cache.
 
     Parameters
     ----------
     architecture : str
         One of `torchvision_names()`.
     download : bool
-        Whether to fetch published weights that the cache lacks; without it the initial weights are taken, and
-        the encoder's `trained` is False.
+        Whether to fetch published weights that the cache lacks.
+    untrained : bool
+        Whether to take the initial weights in their place, as a control; the encoder's `trained` is False.
 
     Raises
     ------
     TeponesError
-        If the download fails or the cached file is damaged.
+        If the weights are not in the cache and are not to be fetched, the download fails, or the cached file is
+        damaged.
     """
     published = _published(architecture)
+    if untrained:
+        model = build(architecture, len(published.meta["categories"]))
+        return Encoder(architecture, architecture, model, preparation(architecture), trained=False)
     path = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
     if download and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,43 +211,65 @@ def from_torchvision(architecture: str, download: bool = False) -> Encoder:
             torch.hub.download_url_to_file(published.url, path, digits and digits[1], progress=False)
         except (OSError, RuntimeError) as error:
             raise TeponesError(f"{architecture}: its weights cannot be fetched from {published.url}: {error}") from None
-    if path.is_file():
-        encoder = load(path, architecture)
-        encoder.name = architecture
-        return encoder
-    model = build(architecture, len(published.meta["categories"]))
-    return Encoder(architecture, architecture, model, preparation(architecture), trained=False)
+    if not path.is_file():
+        raise TeponesError(
+            f"{architecture}: its weights are not in torch's cache ({path}); --download fetches them, "
+            f"{architecture}=FILE takes them from a file, --untrained ranks initial weights"
+        )
+    encoder = load(path, architecture)
+    encoder.name = architecture
+    return encoder
 
 
-def write(path: str | Path, model: nn.Module, architecture: str) -> None:
-    """Write a safetensors file that `load` recognises by its metadata.
+def write(path: str | Path, model: nn.Module, architecture: str, prepared: Preparation | None = None) -> None:
+    """Write a safetensors file whose metadata say what `load` needs to know: architecture and preparation.
 
     Parameters
     ----------
     path : str or Path
     model : nn.Module
     architecture : str
-        One of `architectures()`.
+        One of `architectures()`, or ``torchvision:NAME``.
+    prepared : Preparation, optional
+        How pictures become its input; as `preparation` says if left out.
     """
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(Path(path), save(state, {"architecture": architecture}))
+    about = json.dumps(asdict(prepared or preparation(architecture)))
+    write_atomically(Path(path), save(state, {"architecture": architecture, "preparation": about}))
 
 
-def read(path: Path) -> tuple[State, dict[str, str]]:
+def read(path: Path) -> tuple[State, Metadata]:
     """Tensors and metadata of a file; raises as `load` does."""
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: expected a checkpoint that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    return _read_safetensors(path) if path.suffix == SAFETENSORS else (_read_torch(path), {})
+    return _read_safetensors(path) if path.suffix == SAFETENSORS else (_read_torch(path), Metadata())
 
 
-def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+def _read_safetensors(path: Path) -> tuple[State, Metadata]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, _metadata(path, file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
         raise TeponesError(f"{path}: no complete safetensors file ({one_line(error)})") from None
+
+
+def _metadata(path: Path, written: Mapping[str, str]) -> Metadata:
+    """What `write` wrote, checked; entries of other programs are passed over."""
+    architecture = written.get("architecture")
+    if architecture is not None and not (_is_ours(architecture) or architecture in torchvision_names()):
+        raise TeponesError(
+            f"{path}: its metadata name the architecture {short(architecture)}, which is not known here; "
+            "remove it, and name a known one: ARCHITECTURE=FILE"
+        )
+    if "preparation" not in written:
+        return Metadata(architecture)
+    try:
+        prepared = _Preparation.model_validate_json(written["preparation"])
+    except ValidationError as error:
+        raise TeponesError(f"{path}: preparation in its metadata: {first_error(error)}") from None
+    return Metadata(architecture, Preparation(**prepared.model_dump()))
 
 
 def _read_torch(path: Path) -> State:
@@ -269,7 +345,7 @@ def _published(architecture: str) -> Any:
     """Torchvision's default weights of a classifier: where they are, and how pictures are prepared for them."""
     from tepones.common._torchvision import torchvision
 
-    return torchvision.models.get_model_weights(architecture).DEFAULT
+    return torchvision.models.get_model_weights(architecture.removeprefix("torchvision:")).DEFAULT
 
 
 class _OnMeta(TorchFunctionMode):

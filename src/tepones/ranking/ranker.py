@@ -2,27 +2,25 @@
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tepones.backbones.encoder import Encoder
-from tepones.common.errors import TeponesError
+from tepones.backbones.encoder import Encoder, Preparation
+from tepones.common.errors import TeponesError, UsageError, one_line
 from tepones.common.progress import progress_bar
 from tepones.pruning import budget
 from tepones.ranking.backbones import left_out_row, load_backbones
 from tepones.ranking.target import Target, open_target
 from tepones.scores import SCORES, score
 
-if TYPE_CHECKING:
-    pass
-
-#: Scores of a ranking unless others are named; the first one decides the order.
-DEFAULT_SCORES = ("gaussian", "h_score", "logme")
+#: Scores of a ranking unless others are named; the first one decides the order. It was chosen by the rule of
+#: `data/ranking/README.md` for networks of different widths and few images, where raw values of `gaussian` grow with
+#: the width and `h_score` is the same for every network.
+DEFAULT_SCORES = ("lda_accuracy", "logme", "gaussian")
 
 #: Pictures decoded at a time. Few, because activations that stay in the cache make a CPU twice as fast at 224 pixels.
 BATCH = 16
@@ -36,9 +34,10 @@ class Ranking:
     ----------
     table : DataFrame
         One row for each backbone, best first: ``rank``, ``backbone``, one column for each score, ``null`` (the
-        first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``features``,
-        ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of the
-        encoder in a compressed file) and ``flops`` (of one picture).
+        first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
+        the side of a picture, in brackets those of the shorter side before the square is cut from the centre),
+        ``features``, ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of
+        the encoder in a compressed file) and ``flops`` (of one picture).
     left_out : DataFrame
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
@@ -59,6 +58,8 @@ def rank(
     max_bytes: int | None = None,
     max_flops: int | None = None,
     download: bool = False,
+    untrained: bool = False,
+    pixels: int | None = None,
     seed: int = 0,
 ) -> Ranking:
     """Rank backbones by how well they should transfer to a target.
@@ -70,13 +71,20 @@ def rank(
     backbones : sequence of str, Path or Encoder
         As `load_backbones` takes them, or loaded already.
     scores : sequence of str
-        Names from `tepones.scores.SCORES`; the first one decides the order.
+        Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
+        share a rank.
     max_bytes : int, optional
         Leave out backbones whose encoder takes more bytes in a compressed file.
     max_flops : int, optional
         Leave out backbones whose encoder takes more floating-point operations for one picture.
     download : bool
-        Whether to fetch published weights of torchvision classifiers that torch's cache lacks.
+        Whether to fetch published weights of torchvision classifiers that torch's cache lacks; without it such a
+        classifier is left out.
+    untrained : bool
+        Whether names of torchvision classifiers stand for their initial weights, as a control.
+    pixels : int, optional
+        Side of the input of every backbone, in place of its own; what is cut off around it keeps its share. To
+        override more, load a backbone with a `Preparation`: `tepones.ranking.checkpoints.load`.
     seed : int
         Decides everything random in the scores.
 
@@ -89,19 +97,29 @@ def rank(
     Raises
     ------
     UsageError
-        If a score or the target is unknown, or the folder is not one of classes.
+        If a score or the target is unknown, the folder is not one of classes, or `pixels` is below 1.
     TeponesError
         If a picture cannot be decoded. A backbone that cannot be loaded or scored raises nothing: it is in
         `Ranking.left_out`.
     """
     for name in scores:
         SCORES.load(name)
+    if pixels is not None and pixels < 1:
+        raise UsageError(f"pixels must be at least 1, not {pixels}")
     opened = open_target(target)
-    encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download)
+    encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
     encoders += [b for b in backbones if isinstance(b, Encoder)]
+    if pixels is not None:
+        encoders = [replace(encoder, preparation=_at(encoder.preparation, pixels)) for encoder in encoders]
     costs = {}
     for encoder in list(encoders):
-        cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
+        try:
+            cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
+        except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
+            reason = f"takes no picture of {encoder.preparation.crop} pixels ({one_line(error)})"
+            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
+            encoders.remove(encoder)
+            continue
         limits = {"bytes": max_bytes, "flops": max_flops}
         over = [key for key, limit in limits.items() if limit is not None and cost[key] > limit]
         if over:
@@ -109,7 +127,7 @@ def rank(
             left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
             encoders.remove(encoder)
         costs[encoder.name] = cost
-    rows, deciding = [], scores[0]
+    rows, columns = [], list(scores)
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
         outputs = _run(opened, encoders, _wants_probabilities(scores), Path(folder))
         for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
@@ -125,12 +143,23 @@ def rank(
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
-            deciding = _columns(table)[0]
+            columns = _columns(table)
             about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
             rows.append(_row(encoder, table) | about | costs[encoder.name])
         del outputs  # Windows removes no file that is still mapped
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, deciding), left_out, deciding)
+    return Ranking(_sorted(rows, columns), left_out, columns[0])
+
+
+def _at(preparation: Preparation, pixels: int) -> Preparation:
+    """The same preparation for an input of another side."""
+    return replace(preparation, resize=round(preparation.resize * pixels / preparation.crop), crop=pixels)
+
+
+def _input(preparation: Preparation) -> str:
+    """Side of the input, and of the picture that it is cut from where that is larger."""
+    crop, resize = preparation.crop, preparation.resize
+    return f"{crop}" if crop == resize else f"{crop} ({resize})"
 
 
 def _wants_probabilities(scores: Iterable[str]) -> bool:
@@ -176,6 +205,7 @@ def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
         **dict(zip(_columns(table), table["value"], strict=True)),
         "null": first["null"],
         "flags": ", ".join(flag for flag, raised in flags.items() if raised),
+        "input": _input(encoder.preparation),
         "features": int(first["n_features"]),
         "active": int(first["active_features"]),
     }
@@ -186,11 +216,13 @@ def _columns(table: pd.DataFrame) -> list[str]:
     return [f"{name}:{part}" if part else name for name, part in zip(table["score"], table["part"], strict=True)]
 
 
-def _sorted(rows: list[dict[str, object]], deciding: str) -> pd.DataFrame:
-    """Best first; among equals the order in which they were given."""
+def _sorted(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
+    """Best first: by the first column, which gives the rank; among equals by the next ones, then as they were given."""
     table = pd.DataFrame(rows)
     if table.empty:
         return table
-    table = table.sort_values(deciding, ascending=False, kind="stable", ignore_index=True)
-    table.insert(0, "rank", table[deciding].rank(ascending=False, method="min").astype(int))
+    # Last column first: each stable sort keeps the order of the ones before among its equals.
+    for column in reversed(columns):
+        table = table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
+    table.insert(0, "rank", table[columns[0]].rank(ascending=False, method="min").astype(int))
     return table

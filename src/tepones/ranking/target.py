@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import ExifTags, Image, ImageOps
 
 from tepones import tasks
 from tepones.common.errors import UsageError
-from tepones.tasks.folder import Folder, open_folder
+from tepones.tasks import folder
 from tepones.tasks.sources import SOURCES
 
 #: Images of each class of a named task; of a folder all are taken.
@@ -49,5 +50,21 @@ def open_target(name: str | Path) -> Target:
         return Target(task.name, task.train_labels, task.train_images)
     if not Path(name).is_dir():
         raise UsageError(f"{name}: no task and no folder; tasks are: {', '.join(sorted(tasks.TASKS))}")
-    found: Folder = open_folder(name)
-    return Target(found.name, found.labels, found.pictures())
+    found = folder.open_folder(name)
+    return Target(found.name, found.labels, map(upright, found.files))
+
+
+def upright(file: Path) -> np.ndarray:
+    """One picture as `tepones.tasks.folder.decode` gives it, turned as its EXIF orientation says.
+
+    Not done in `decode` itself: the photographs of the study were decoded as they are stored, and its records say so.
+    """
+    picture = folder.decode(file)
+    with Image.open(file) as header:  # no pixel is read again
+        # Pillow turns TIFF itself.
+        orientation = 1 if header.format == "TIFF" else header.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation == 1:
+        return picture
+    page = Image.fromarray(picture)
+    page.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.asarray(ImageOps.exif_transpose(page))

@@ -4,8 +4,11 @@ import os
 
 import pytest
 from chapter_cells import run_cells
+from drawn import width_of
 
+from tepones.common.errors import TeponesError
 from tepones.companion import charts
+from tepones.companion.study import widths
 
 
 @pytest.fixture
@@ -24,3 +27,22 @@ def test_the_tutorial_ranks_what_it_made(own_environment, monkeypatch, capsys):
     first, *others = glued["tab-rank-own"].splitlines()[2:]
     assert glued["rank-own-n"] == 1 + len(others) == 3
     assert first.startswith(f"| 1 | {glued['rank-own-best']} |")
+
+
+def test_on_the_records_every_sentence_about_the_default_holds(own_environment, monkeypatch):
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    small = {"sparsities": [0.5], "source_images": 4, "target_images": 6, "epochs": 1}
+    glued = run_cells("rank-your-own", monkeypatch, parameters=small)
+    assert glued["widths-chosen"] == "lda_accuracy" and glued["widths-networks"] == 18
+    assert [glued[f"guard-{key}"] for key in ("default", "all-refused", "enough-images", "raw")] == [""] * 4
+    assert width_of(glued["fig-widths"]) <= charts.WIDTH
+
+
+def test_records_that_contradict_the_default_stop_the_chapter(own_environment, monkeypatch):
+    records = widths.load()
+    records["lda_accuracy"] = -records["lda_accuracy"]
+    monkeypatch.setattr(widths, "load", lambda: records)
+    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
+    small = {"sparsities": [0.5], "source_images": 4, "target_images": 6, "epochs": 1}
+    with pytest.raises(TeponesError, match="guard-default"):
+        run_cells("rank-your-own", monkeypatch, parameters=small)

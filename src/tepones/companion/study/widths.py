@@ -1,0 +1,488 @@
+"""Statistics that could order a ranking, on networks of different widths and few images: the records of the default.
+
+The rule by which the default was chosen is in `data/ranking/README.md`, the records are in `data/records/widths`.
+`compute` makes them again::
+
+    from pathlib import Path
+    from tepones.companion.study import tables, widths
+    Path("networks.csv").write_text(tables.to_csv(widths.compute(Path("build/widths"))))
+
+It needs the photographs and released weights of the folder of data sets, and timm for one network of 18.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.linalg import eigh
+from torch import nn
+
+from tepones import tasks
+from tepones.agreement.correlations import weighted_tau
+from tepones.backbones import released
+from tepones.backbones.encoder import Encoder, Preparation
+from tepones.common import paths
+from tepones.common.errors import TeponesError
+from tepones.common.progress import progress_bar
+from tepones.pruning import masks
+from tepones.ranking import checkpoints, zoo
+from tepones.scores.h_score import h_score
+from tepones.scores.intra_class import gaussian, posterior
+from tepones.scores.lda_accuracy import lda_accuracy
+from tepones.scores.logme import logme
+from tepones.scores.moments import ClassMoments
+from tepones.scores.policy import DEAD
+from tepones.scores.probe import probe
+from tepones.scores.summary import NOISE, Spread, Summary, cholesky, squared_norm
+
+#: Targets, and the number of their classes where the copy is not the official data set.
+TARGETS = {
+    "caltech101": None,
+    "flowers102": None,
+    "eurosat": None,
+    "pacs-photo": None,
+    "pacs-sketch": None,
+    "dtd": 10,
+    "gtsrb": None,
+    "cifar10": None,
+}
+CLASSES = 10
+POOL = 100
+SIDE = 96
+PER_CLASS = (5, 10, 20, 50)
+DRAWS = 2
+SHUFFLES = 10
+#: Features are projected on so many directions, or half the number of rows if that is less.
+DIRECTIONS = 64
+#: Accuracy by which the truth must have a trained network ahead of an untrained one for the pair to count.
+AHEAD = 0.05
+
+#: Statistics that are also taken on shuffled labels, and those that are not.
+SHUFFLED = (
+    "gaussian",
+    "logme",
+    "shrunk_h_score",
+    "h_score",
+    "gaussian_principal",
+    "gaussian_random",
+    "h_score_principal",
+    "h_score_random",
+)
+PLAIN = ("posterior", "lda_accuracy")
+CONTROL = "probe"
+#: Statistics that need a second pass over the rows; the others need their moments alone.
+SECOND_PASS = {"gaussian_principal", "gaussian_random", "h_score_principal", "h_score_random", *PLAIN}
+#: What a null is used for, and the sign that stands for it in the name of a candidate.
+FORMS = ("", " − null", " in SD")
+#: Candidates whose agreement is within this of the best count as equally good.
+MARGIN = 0.02
+
+KEYS = ["target", "per_class", "draw", "network"]
+
+_BATCH = 50
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the records.
+
+    Attributes
+    ----------
+    name : str
+    trained : bool
+    load : callable
+        Returns an `Encoder`.
+    """
+
+    name: str
+    trained: bool
+    load: Callable[[], Encoder]
+
+
+def networks() -> list[Network]:
+    """The networks of the rule, trained ones first."""
+    imagenet = checkpoints.preparation("squeezenet1_1")
+    halves = Preparation(mean=(127.5,) * 3, std=(127.5,) * 3, resampling="bicubic")
+
+    def ours(name: str, backbone: str, sparsity: float = 0.0) -> Encoder:
+        model, _ = released.read(name, backbone)
+        if sparsity:
+            saliency = {key: weight.detach().abs() for key, weight in masks.prunable(model).items()}
+            masks.apply(model, masks.select(saliency, sparsity, masks.dense(model)))
+        return _encoder(model, imagenet)
+
+    def initial(architecture: str) -> Encoder:
+        return _encoder(checkpoints.build(architecture, 1000), imagenet)
+
+    def rung(ladder: str, number: int) -> Encoder:
+        return zoo.load(zoo.folder() / ladder, f"rung-{number:02d}{zoo.SUFFIX}")
+
+    squeezenet, mobilenet = ("squeezenet1_1-imagenet", "mobilenet_v2-imagenet")
+    lite = "efficientnet_lite0"
+    return [
+        Network("squeezenet1_1", True, lambda: ours(squeezenet, "torchvision:squeezenet1_1")),
+        Network("squeezenet1_1 50 %", True, lambda: ours(squeezenet, "torchvision:squeezenet1_1", 0.5)),
+        Network(
+            "squeezenet1_0 pruned", True, lambda: ours("squeezenet1_0-imagenet-pruned", "torchvision:squeezenet1_0")
+        ),
+        Network("mobilenet_v2", True, lambda: ours(mobilenet, "torchvision:mobilenet_v2")),
+        Network("mobilenet_v2 50 %", True, lambda: ours(mobilenet, "torchvision:mobilenet_v2", 0.5)),
+        Network(lite, True, lambda: _encoder(_timm(f"tf_{lite}", f"{lite}-imagenet"), halves)),
+        Network("letters dense", True, lambda: rung("magnitude-iterative-0", 0)),
+        Network("letters 97 %", True, lambda: rung("magnitude-iterative-0", 3)),
+        Network("letters 99.6 %", True, lambda: rung("magnitude-iterative-0", 5)),
+        Network("letters structured 92 %", True, lambda: rung("magnitude-structured-0", 2)),
+        Network("squeezenet1_1 untrained", False, lambda: initial("squeezenet1_1")),
+        Network("squeezenet1_0 untrained", False, lambda: initial("squeezenet1_0")),
+        Network("mobilenet_v2 untrained", False, lambda: initial("mobilenet_v2")),
+        Network(f"{lite} untrained", False, lambda: _encoder(_timm(f"tf_{lite}"), halves)),
+        Network("resnet18 untrained", False, lambda: initial("resnet18")),
+        Network("resnet50 untrained", False, lambda: initial("resnet50")),
+        Network("vgg11 untrained", False, lambda: initial("vgg11")),
+        Network(
+            "small-resnet untrained",
+            False,
+            lambda: Encoder("", "small-resnet", checkpoints.build("small-resnet", 62), Preparation()),
+        ),
+    ]
+
+
+def _encoder(model: nn.Module, preparation: Preparation) -> Encoder:
+    return Encoder("", "", model, replace(preparation, resize=SIDE, crop=SIDE))
+
+
+def _timm(architecture: str, weights: str = "") -> nn.Module:
+    """A classifier of timm's with released or initial weights."""
+    import timm
+    from safetensors.torch import load_file
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = timm.create_model(architecture, pretrained=False)
+    if weights:
+        model.load_state_dict(load_file(released.file(weights)))
+    return model
+
+
+def pictures(target: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a target: of its classes with most images, at most `POOL` images each.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (N, SIDE, SIDE, 3)
+    labels : ndarray of int64, shape (N,)
+    """
+    task = tasks.load(target, POOL, POOL, SIDE, TARGETS[target])
+    images = np.concatenate([task.train_images, task.test_images])
+    labels = np.concatenate([task.train_labels, task.test_labels])
+    counts = np.bincount(labels)
+    rows = []
+    for label in sorted(np.argsort(-counts, kind="stable")[:CLASSES]):
+        rows.append(np.flatnonzero(labels == label)[:POOL])
+    rows = np.concatenate(rows)
+    return images[rows], np.unique(labels[rows], return_inverse=True)[1]
+
+
+def features(folder: Path) -> Iterator[tuple[str, Network, np.ndarray, np.ndarray]]:
+    """Target, network, features (N, D) and labels (N,): computed once, then read from the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = networks()
+    total = len(known) * len(TARGETS)
+    with progress_bar(total, "features", "files") as bar:
+        for network in known:
+            encoder = None
+            for target in TARGETS:
+                path = folder / f"{target} {network.name}.npz"
+                if not path.is_file():
+                    encoder = encoder or network.load()
+                    images, labels = pictures(target)
+                    found = [
+                        encoder(encoder.preparation(list(images[start : start + _BATCH])))[0].numpy()
+                        for start in range(0, len(images), _BATCH)
+                    ]
+                    np.savez(path, features=np.concatenate(found), labels=labels)
+                with np.load(path) as stored:
+                    yield target, network, stored["features"], stored["labels"]
+                bar.update(1)
+
+
+# The statistics of a cell. Rows are few and features may be many: everything is computed in a basis of the row space,
+# with the number of features that there were, which gives what `tepones.scores` gives (a test compares them).
+
+
+class _Rotated(Summary):
+    """A summary of standardised features in a basis of their row space: not to be standardised again.
+
+    Parameters
+    ----------
+    moments : ClassMoments
+    n_features : int
+        Active features before the rotation, d: what shrinking counts.
+    """
+
+    def __init__(self, moments: ClassMoments, n_features: int):
+        spread = Spread(moments)
+        spread.scale = np.ones(spread.n_active)
+        super().__init__(moments, spread)
+        self.d = n_features
+
+    def within_factor(self) -> tuple[np.ndarray, float]:
+        """As `Summary.within_factor`, for d features of which only these directions vary."""
+        means = self.standardised_means()
+        matrix = self.spread.covariance() - means.T @ means
+        trace, squared, n = np.trace(matrix), squared_norm(matrix), self.n - self.n_classes
+        distance = squared - trace**2 / self.d
+        a = 1.0
+        if n > 0 and distance > 0:
+            a = float(min(1.0, ((1 - 2 / self.d) * squared + trace**2) / ((n + 1 - 2 / self.d) * distance)))
+        matrix *= 1 - a
+        np.einsum("ii->i", matrix)[:] += a * max(trace / self.d, 0.0) + NOISE
+        return cholesky(np.asfortranarray(matrix)), a
+
+
+def _rotate(rows: np.ndarray) -> np.ndarray:
+    """Rows in the basis of their principal directions (about 0), largest last, without those that are rounding."""
+    n, d = rows.shape
+    if d < n:
+        return rows @ eigh(rows.T @ rows)[1]
+    values, vectors = eigh(rows @ rows.T)
+    kept = values > 1e-10 * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def _moments(rows: np.ndarray, labels: np.ndarray, n_features: int | None = None) -> ClassMoments:
+    moments = ClassMoments().update(rows, labels)
+    if n_features is not None:
+        moments._summary = _Rotated(moments, n_features)
+    return moments
+
+
+def _shrunk_h_score(rows: np.ndarray, labels: np.ndarray, n_features: int) -> float:
+    """The shrunk H-score of centred rows in a basis of principal directions."""
+    n = len(rows)
+    variances = np.mean(rows**2, 0)
+    squared, mean = variances @ variances, variances.sum() / n_features
+    distance = squared - variances.sum() ** 2 / n_features
+    error = max(np.sum(np.sum(rows**2, 1) ** 2) / n - squared, 0.0) / n
+    a = max(0.0 if distance <= 0 else min(error / distance, 1.0), 1e-10)
+    counts = np.bincount(labels)
+    means = np.array([rows[labels == label].mean(0) for label in range(len(counts))])
+    return float(np.sum((1 - a) * (counts / n) @ means**2 / ((1 - a) * variances + a * mean)))
+
+
+def statistics(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Every statistic of a cell for one network: value, and of most the null and its standard deviation.
+
+    Parameters
+    ----------
+    features : ndarray, shape (N, D)
+    labels : ndarray of int, shape (N,)
+        From 0, every class present.
+
+    Returns
+    -------
+    dict of str to float
+        ``NAME`` for each of `SHUFFLED`, `PLAIN` and `CONTROL`; ``NAME null`` and ``NAME sd`` for each of `SHUFFLED`.
+        Cost: about 0.5 s for 500 rows.
+    """
+    features = np.asarray(features, float)
+    n = len(features)
+    mean, deviation = features.mean(0), features.std(0)
+    active = deviation > DEAD * np.sqrt(mean**2 + deviation**2)
+    d = int(active.sum())
+    if not d:
+        raise TeponesError("no feature is active")
+    standardised = (features[:, active] - mean[active]) / deviation[active]
+    rotated, centred = _rotate(standardised), _rotate(features[:, active] - mean[active])
+    raw = _rotate(features[:, active])
+    k = min(DIRECTIONS, n // 2)
+    random = np.random.default_rng(d).normal(size=(d, k))
+    rows = {"": rotated, "_principal": rotated[:, -k:], "_random": standardised @ random if d > k else rotated}
+
+    def shuffled(order: np.ndarray) -> dict[str, float]:
+        own = {name: _moments(part, order, None if name else d) for name, part in rows.items()}
+        values = {f"gaussian{name}": gaussian(moments) for name, moments in own.items()}
+        values |= {f"h_score{name}": h_score(moments) for name, moments in own.items()}
+        return values | {
+            "logme": logme(_moments(raw, order)),
+            "shrunk_h_score": _shrunk_h_score(centred, order, d),
+        }
+
+    found = shuffled(labels)
+    nulls = [shuffled(np.random.default_rng(number).permutation(labels)) for number in range(SHUFFLES)]
+    for name in SHUFFLED:
+        values = [null[name] for null in nulls]
+        found |= {f"{name} null": float(np.mean(values)), f"{name} sd": float(np.std(values, ddof=1))}
+    moments = _moments(rotated, labels, d)
+    return found | {
+        "posterior": posterior(rotated, labels, moments),
+        "lda_accuracy": lda_accuracy(rotated, labels, moments),
+        CONTROL: probe(rotated, labels, moments),
+    }
+
+
+def accuracy(features: np.ndarray, labels: np.ndarray) -> float:
+    """The truth: accuracy of the linear probe, each row left out once, in [0, 1]."""
+    deviation = features.std(0, dtype=float)
+    active = deviation > DEAD * np.abs(features).max(0)
+    rows = _rotate((features[:, active] - features[:, active].mean(0, dtype=float)) / deviation[active])
+    return probe(rows, labels, _moments(rows, labels, int(active.sum())))
+
+
+def draw(labels: np.ndarray, per_class: int, number: int) -> np.ndarray:
+    """Rows of a draw: so many of each class; draws share no image where there are enough."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for label in range(labels.max() + 1):
+        own = generator.permutation(np.flatnonzero(labels == label))
+        start = max(0, min(number * per_class, len(own) - per_class))
+        rows.append(own[start : start + per_class])
+    return np.concatenate(rows)
+
+
+def compute(folder: Path) -> pd.DataFrame:
+    """The records: one row for each target, number of images, draw and network.
+
+    Parameters
+    ----------
+    folder : Path
+        Where features are kept, about 200 MB; those that are there are not computed again.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``trained``, ``features`` (D), ``accuracy`` (the truth), and the columns of `statistics`. Cost: about
+        half an hour of one core.
+    """
+    rows = []
+    for target, network, found, labels in features(folder):
+        about = {"trained": network.trained, "features": found.shape[1], "accuracy": accuracy(found, labels)}
+        for per_class in PER_CLASS:
+            for number in range(DRAWS):
+                chosen = draw(labels, per_class, number)
+                cell = dict(zip(KEYS, (target, per_class, number, network.name), strict=True))
+                rows.append(cell | about | statistics(found[chosen], labels[chosen]))
+    return pd.DataFrame(rows)
+
+
+def load() -> pd.DataFrame:
+    """The committed records.
+
+    Raises
+    ------
+    TeponesError
+        If they are not there.
+    """
+    path = paths.published_records("widths") / "networks.csv"
+    if not path.is_file():
+        raise TeponesError(f"{path} is missing; tepones.companion.study.widths.compute makes it again")
+    return pd.read_csv(path)
+
+
+# The rule of `data/ranking/README.md`.
+
+
+def candidates(records: pd.DataFrame) -> pd.DataFrame:
+    """Every candidate of the rule and the control: one row for each of them and each row of the records.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
+    """
+    about = records[[*KEYS, "trained", "features", "accuracy"]]
+    tables = []
+    for name in SHUFFLED:
+        value, null, sd = (records[f"{name}{part}"] for part in ("", " null", " sd"))
+        forms = (value, value - null, (value - null) / sd.clip(lower=1e-12))
+        tables += [about.assign(candidate=name + form, value=v) for form, v in zip(FORMS, forms, strict=True)]
+    tables += [about.assign(candidate=name, value=records[name]) for name in (*PLAIN, CONTROL)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _pairs(found: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of a trained and an untrained network that the truth tells apart, and whether a candidate has them so."""
+    cell = ["candidate", "target", "per_class", "draw"]
+    part = found[[*cell, "network", "accuracy", "value"]]
+    pairs = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
+    pairs = pairs[pairs["accuracy_trained"] >= pairs["accuracy_untrained"] + AHEAD]
+    pairs = pairs.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
+    wrong = pairs["value_untrained"] >= pairs["value_trained"]
+    return pairs.assign(wrong=wrong)[[*cell, "untrained", "trained", "wrong"]]
+
+
+def against(found: pd.DataFrame) -> pd.DataFrame:
+    """Pairs that speak against a candidate: an untrained network level with or above a trained one that is better.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As `candidates` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row for each such pair: ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``.
+    """
+    pairs = _pairs(found)
+    return pairs[pairs["wrong"]].drop(columns="wrong").reset_index(drop=True)
+
+
+def _agreement(found: pd.DataFrame) -> pd.DataFrame:
+    """Weighted τ between candidate and truth over the trained networks of each cell; 0 where there is no order."""
+    cells = found[found["trained"]].groupby(["candidate", "target", "per_class", "draw"], sort=False)
+    tau = cells[["value", "accuracy"]].apply(lambda cell: weighted_tau(cell["value"], cell["accuracy"]))
+    return tau.fillna(0.0).rename("tau").reset_index()
+
+
+def by_images(found: pd.DataFrame) -> pd.DataFrame:
+    """What candidates do with few and many images.
+
+    Returns
+    -------
+    DataFrame
+        One row for each candidate and number of images: ``candidate``, ``per_class``, ``share`` (of the pairs that the
+        truth tells apart, those that speak against it), ``tau`` (mean over targets and draws).
+    """
+    keys = ["candidate", "per_class"]
+    share = _pairs(found).groupby(keys, sort=False)["wrong"].mean().rename("share")
+    tau = _agreement(found).groupby(keys, sort=False)["tau"].mean()
+    return pd.concat([share, tau], axis=1).reset_index()
+
+
+def verdicts(found: pd.DataFrame) -> pd.DataFrame:
+    """What the rule says of each candidate, the chosen one first.
+
+    Returns
+    -------
+    DataFrame
+        ``candidate``, ``tau`` (mean over the cells), ``against`` (pairs in all cells), ``pairs`` (that there are),
+        ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
+        last and cannot be chosen.
+    """
+    wrong = _pairs(found).groupby("candidate")["wrong"].agg(["sum", "size"])
+    table = _agreement(found).groupby("candidate", sort=False)["tau"].mean().reset_index()
+    table["against"], table["pairs"] = (table["candidate"].map(wrong[column]) for column in ("sum", "size"))
+    table["cost"] = [_cost(name) for name in table["candidate"]]
+    table["refused"] = table["against"] > 0
+    eligible = table[table["candidate"] != CONTROL]
+    left = eligible[~eligible["refused"]]
+    if left.empty:
+        order = eligible.sort_values(["against", "tau"], ascending=[True, False])
+    else:
+        near = left[left["tau"] >= left["tau"].max() - MARGIN]
+        order = near.sort_values(["cost", "tau"], ascending=[True, False])
+    table["chosen"] = table["candidate"] == order["candidate"].iloc[0]
+    last = table["candidate"] == CONTROL
+    table = table.assign(last=last).sort_values(
+        ["last", "chosen", "against", "tau"], ascending=[True, False, True, False]
+    )
+    return table.drop(columns="last").reset_index(drop=True)
+
+
+def _cost(candidate: str) -> int:
+    name = candidate.removesuffix(FORMS[1]).removesuffix(FORMS[2])
+    return (name in SECOND_PASS) + 2 * (name != candidate)
