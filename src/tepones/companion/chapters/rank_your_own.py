@@ -24,7 +24,7 @@ def widths_chart(images: pd.DataFrame, verdicts: pd.DataFrame) -> alt.HConcatCha
     -------
     altair chart
     """
-    frame = charts.tidy(images, ["candidate", "per_class", "share", "tau"])
+    frame = charts.prepared(images, ["candidate", "per_class", "share", "tau"])
     base = alt.Chart(frame).encode(
         color=alt.Color("per_class:O", title="images of each class").scale(range=charts.PALETTE),
         shape=alt.Shape("per_class:O", title="images of each class").scale(range=charts.SHAPES),
