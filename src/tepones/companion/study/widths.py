@@ -156,7 +156,10 @@ def _encoder(model: nn.Module, preparation: Preparation) -> Encoder:
 
 def _timm(architecture: str, weights: str = "") -> nn.Module:
     """A classifier of timm's with released or initial weights."""
-    import timm
+    try:
+        import timm
+    except ImportError:
+        raise TeponesError(f"{architecture} is a network of timm: pip install 'tepones[networks]'") from None
     from safetensors.torch import load_file
 
     with torch.random.fork_rng(devices=[]):
