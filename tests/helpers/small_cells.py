@@ -8,6 +8,7 @@ import typing
 
 import numpy as np
 
+from tepones.companion.study import numerics
 from tepones.companion.study.records import Cell
 
 
@@ -52,3 +53,12 @@ class Square(Cell):
     def compute(self, store):
         Square.calls.append(self.number)
         return {"square": self.number**2}, {"array": np.full(3, self.number + Square.noise)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounding(Cell):
+    """How the process rounds that computes it, and what it was told."""
+
+    def compute(self, store):
+        told = {name: os.environ.get(name) for name in numerics.environment()}
+        return {"fingerprint": numerics.fingerprint(), "environment": told}, {}

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tepones.common import paths
 from tepones.common.files import write_atomically
 from tepones.common.progress import progress_bar
-from tepones.companion import notebooks, render
+from tepones.companion import notebooks, render, study
 from tepones.companion.kernel import Kernel
 from tepones.companion.study import plan, profiles
 
@@ -76,7 +76,10 @@ def publish(profile: str) -> list[Path]:
     """
     from tepones.companion.chapters.sweet_phase import write_readme_picture
 
-    plan.write_tables(profiles.load(profile))
+    computed = profiles.load(profile)
+    plan.write_tables(computed)
+    costs = study.to_csv(plan.costs(computed)).encode()
+    write_atomically(paths.records(profile) / f"{study.COSTS}.csv", costs)
     written = []
     for table in sorted(paths.records(profile).glob("*.csv")):
         written.append(paths.published_records(profile) / table.name)

@@ -9,6 +9,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import run_sync
 
 from tepones.common import paths
+from tepones.companion.study import numerics
 
 #: Environment variable, and its value while a chapter is executed as it is committed: see `charts.holds`.
 GUARDS, STRICT = "TEPONES_GUARDS", "strict"
@@ -27,9 +28,10 @@ class _OwnInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         # Quiet, because a kernel warns that its loopback connection is not encrypted, and prints a traceback
         # when interrupted, or when it is told to stop while a message is on its way. The seed, because the order of a
-        # set would otherwise differ from run to run; one thread, because sums of several differ in their last bits.
+        # set would otherwise differ from run to run; one thread and the rest of it, because sums of several threads, or
+        # of another processor, differ in their last bits.
         kernel = get_kernel_dict(["--log-level=CRITICAL", _QUIET])
-        return KernelSpec(**kernel, env={"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"})
+        return KernelSpec(**kernel, env={"PYTHONHASHSEED": "0", **numerics.environment()})
 
 
 class Kernel:

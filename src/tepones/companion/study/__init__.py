@@ -2,15 +2,30 @@
 
 from tepones.companion.study.tables import (
     ABLATIONS,
+    COSTS,
     FULL,
     PROBE,
     PROTOCOLS,
     PROVENANCE,
     TABLES,
+    costs,
     load,
     published,
     tidy,
     to_csv,
 )
 
-__all__ = ["ABLATIONS", "FULL", "PROBE", "PROTOCOLS", "PROVENANCE", "TABLES", "load", "published", "tidy", "to_csv"]
+__all__ = [
+    "ABLATIONS",
+    "COSTS",
+    "FULL",
+    "PROBE",
+    "PROTOCOLS",
+    "PROVENANCE",
+    "TABLES",
+    "costs",
+    "load",
+    "published",
+    "tidy",
+    "to_csv",
+]

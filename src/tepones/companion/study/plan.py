@@ -1,7 +1,9 @@
 """What a profile computes: its cells, their order, and the tables that its records make."""
 
 import platform
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from statistics import fmean
 
 import pandas as pd
 
@@ -12,6 +14,7 @@ from tepones.common.errors import TeponesError
 from tepones.common.files import write_atomically
 from tepones.companion import study
 from tepones.companion.study.cells import Ablation, FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
+from tepones.companion.study.costs import group
 from tepones.companion.study.profiles import Ladder, Profile, TaskSize
 from tepones.companion.study.records import Cell, Record, Store, identity, versions
 from tepones.companion.study.runner import Job, run
@@ -113,7 +116,8 @@ def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladd
     """
     records = store(profile)
     records.clean()
-    n_computed = run(records, jobs(profile, ladders or profile.ladders), f"study {profile.name}", workers)
+    todo = jobs(profile, ladders or profile.ladders)
+    n_computed = run(records, todo, f"study {profile.name}", workers, study.costs(profile.name))
     write_tables(profile)
     return n_computed
 
@@ -127,6 +131,17 @@ def write_tables(profile: Profile) -> None:
     found = tables(profile, store(profile))
     for name, table in {**found, study.PROVENANCE: provenance(profile, found)}.items():
         write_atomically(paths.records(profile.name) / f"{name}.csv", study.to_csv(table).encode())
+
+
+def costs(profile: Profile) -> pd.DataFrame:
+    """What the cells of a computed profile took: columns group (of `costs.group`), seconds (mean), cells (how many)."""
+    records, seconds = store(profile), defaultdict(list)
+    for cell in dict.fromkeys(cell for job in jobs(profile, profile.ladders) for cell in job):
+        record = records.get(cell)
+        if record is not None:
+            seconds[group(cell)].append(record.made["seconds"])
+    rows = [(name, fmean(found), len(found)) for name, found in seconds.items()]
+    return pd.DataFrame(rows, columns=["group", "seconds", "cells"])
 
 
 def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
@@ -211,8 +226,8 @@ def _measured(record: Record) -> dict[str, object]:
 
 
 def _made(record: Record, cell: Cell) -> dict[str, object]:
-    """What made a record: time, machine, cell."""
-    return {"seconds": record.made["seconds"], "machine": record.made["machine"], "cell": identity(cell)}
+    """What made a record: time, machine, how it rounds, cell."""
+    return {name: record.made[name] for name in ("seconds", "machine", "numerics")} | {"cell": identity(cell)}
 
 
 def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -230,9 +245,17 @@ def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame
         "rungs": len(found["rungs"]),
         "targets": len(profile.targets),
         "core seconds": round(timed["seconds"].sum()),
+        "numerics": _together(found),
     }
     made = pd.DataFrame({"item": facts.keys(), "value": facts.values()})
     return pd.concat([made, _digests(profile)], ignore_index=True)
+
+
+def _together(found: dict[str, pd.DataFrame]) -> str:
+    """How the records were rounded: `numerics.fingerprint`, that of each process which made some."""
+    told = [found[name]["numerics"] for name in ("rungs", "transfer") if "numerics" in found[name]]
+    names = pd.concat(told).fillna("not known").unique() if told else ["not known"]
+    return ", ".join(sorted(names))
 
 
 def _digests(profile: Profile) -> pd.DataFrame:

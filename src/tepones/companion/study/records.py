@@ -2,7 +2,8 @@
 
 A *cell* is a frozen dataclass that describes one computation completely. Its identity is the SHA-256 of its kind, its
 fields, the cells that it needs, and the code that computes it (`deciding_code`); its key besides of the versions of the
-libraries that decide the result and of the content of all files that are read. A record is one JSON file, named by
+libraries that decide the result, of how they are told to compute (`numerics`), and of the content of all files that are
+read. A record is one JSON file, named by
 the key, with the cell, the key, its values, where it was made, and a checksum of all this; tensors lie beside it as
 safetensors, named by their own checksum. Tensors are written first, and everything is written whole or not at all
 (`tepones.common.files`): a record exists completely or not at all.
@@ -26,7 +27,7 @@ from tqdm.auto import tqdm
 
 from tepones.common.errors import TeponesError
 from tepones.common.files import content_hash, read_whole, remove_strays, write_atomically
-from tepones.companion.study import deciding_code
+from tepones.companion.study import deciding_code, numerics
 from tepones.companion.study.inputs import Inputs
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "torch-pruning")
@@ -102,7 +103,7 @@ class Record:
     values : dict
         JSON values.
     made : dict
-        Provenance: seconds of wall time, versions, machine, when (UTC).
+        Provenance: seconds of wall time, versions, machine, how it rounds (`numerics.fingerprint`), when (UTC).
     blob : Path or None
         File of the tensors.
     digest : str or None
@@ -148,6 +149,7 @@ class Store:
             depends_on = {
                 "cell": identity(cell),
                 "versions": versions(),
+                "numerics": numerics.environment(),
                 "inputs": {name: self._inputs.digest(name, path) for name, path in cell.inputs().items()},
                 "requires": [self.key(required) for required in cell.requires()],
             }
@@ -204,6 +206,7 @@ class Store:
             "versions": versions(),
             "code": code_hash(cell),
             "machine": f"{platform.system()} {platform.machine()}",
+            "numerics": numerics.fingerprint(),
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         path = self.path(cell)

@@ -1,27 +1,40 @@
 """Cells to records, in parallel: a job runs as soon as the records that it needs exist.
 
-Each worker is one process with one thread, so a record does not depend on how many workers there are. A worker
-ends when the process that started it does, however that ended: it holds one end of a pipe and watches for the other.
+Each worker is one process with one thread, so a record does not depend on how many workers there are, and it computes
+as `tepones.companion.study.numerics` says, so that a record does not depend on the processor either. A worker ends when
+the process that started it does, however that ended: it holds one end of a pipe and watches for the other.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
+from statistics import fmean
+
+from tqdm import tqdm
 
 from tepones.common.errors import TeponesError
 from tepones.common.progress import progress_bar
+from tepones.companion.study import numerics
+from tepones.companion.study.costs import ToGo, group
 from tepones.companion.study.records import Cell, Store, kind
 
 Job = Sequence[Cell]
 
 
-def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None = None) -> int:
+def run(
+    store: Store,
+    jobs: Sequence[Job],
+    description: str,
+    workers: int | None = None,
+    costs: Mapping[str, float] | None = None,
+) -> int:
     """Compute what is missing.
 
     Parameters
@@ -33,6 +46,8 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
         Title of the progress bar.
     workers : int, optional
         Processes; as many as there are cores by default.
+    costs : mapping of str to float, optional
+        Typical seconds of cells, by `costs.group`: for the time to go, until there are records to tell it by.
 
     Returns
     -------
@@ -44,25 +59,26 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
     TeponesError
         If a cell failed or a worker died. Records that were finished are kept.
     """
-    made: set[Cell] = set()
-    waiting: list[Job] = []
-    for job in jobs:
-        missing = [cell for cell in job if store.get(cell) is None]
-        made.update(cell for cell in job if cell not in missing)
-        if missing:
-            waiting.append(missing)
+    found = {cell: store.get(cell) for job in jobs for cell in job}
+    made = {cell for cell, record in found.items() if record}
+    waiting = [missing for job in jobs if (missing := [cell for cell in job if cell not in made])]
     n_missing = sum(map(len, waiting))
     if not n_missing:
         return 0
+    before: dict[str, list[float]] = defaultdict(list)
+    for cell, record in found.items():
+        if record:
+            before[group(cell)].append(record.made["seconds"])
+    to_go = ToGo({**(costs or {}), **{name: fmean(seconds) for name, seconds in before.items()}})
     workers = min(workers or os.cpu_count() or 1, len(waiting))
-    # Read by the workers' numerical libraries as they load; two processes of two threads each wait for each other.
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    os.environ.update(numerics.environment())  # read by the workers' numerical libraries as they load
     context = multiprocessing.get_context("spawn")
     other_end, lifeline = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(other_end,))
     running: dict[Future, Job] = {}
     try:
-        with progress_bar(n_missing, description, "cells") as bar:
+        with progress_bar(n_missing, description, "cells", "{postfix}") as bar:
+            bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers))
             while waiting or running:
                 # No more than one job in hand for each worker: what becomes ready next may matter more.
                 for job in list(waiting):
@@ -73,8 +89,10 @@ def run(store: Store, jobs: Sequence[Job], description: str, workers: int | None
                     raise TeponesError(f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}")
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job = running.pop(future)
-                    future.result()
+                    for cell, seconds in zip(job, future.result(), strict=True):
+                        to_go.learn(cell, seconds)
                     made.update(job)
+                    bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers), refresh=False)
                     bar.update(len(job))
     except BrokenProcessPool as error:
         message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
@@ -91,15 +109,23 @@ def _is_ready(job: Job, made: set[Cell]) -> bool:
     return all(needed in made or needed in job for cell in job for needed in cell.requires())
 
 
-def _compute(store: Store, job: Job) -> None:
+def _told(to_go: ToGo, jobs: Iterable[Job], workers: int) -> str:
+    seconds = to_go.seconds(cell for job in jobs for cell in job)
+    return "time to go not known yet" if seconds is None else f"{tqdm.format_interval(seconds / workers)} to go"
+
+
+def _compute(store: Store, job: Job) -> list[float]:
+    """Compute the cells of a job; returns the seconds of each."""
+    seconds = []
     for cell in job:
         try:
-            store.compute(cell)
+            seconds.append(store.compute(cell).made["seconds"])
         except TeponesError:
             raise
         except Exception as error:
             # The original cannot always be pickled; the worker's own traceback goes to standard error.
             raise TeponesError(f"{kind(cell)} failed: {type(error).__name__}: {error} ({cell})") from error
+    return seconds
 
 
 def _start_worker(lifeline: Connection) -> None:

@@ -15,6 +15,7 @@ TABLES = ("rungs", "transfer", "scores")
 #: And a table that not every study has.
 ABLATIONS = "ablations"
 PROVENANCE = "provenance"
+COSTS = "costs"
 
 #: What transfer accuracy is measured by.
 PROTOCOLS = PROBE, FULL = ("probe", "fine-tuning")
@@ -54,6 +55,12 @@ def published(profile: str) -> dict[str, pd.DataFrame]:
     if not all((folder / f"{name}.csv").is_file() for name in TABLES):
         return {}
     return _read(folder)
+
+
+def costs(profile: str) -> dict[str, float]:
+    """Mean seconds of the groups of cells of a profile, as published, or none: see `tepones.companion.study.costs`."""
+    path = paths.published_records(profile) / f"{COSTS}.csv"
+    return dict(pd.read_csv(path, index_col="group")["seconds"]) if path.is_file() else {}
 
 
 def _read(folder: Path) -> dict[str, pd.DataFrame]:
