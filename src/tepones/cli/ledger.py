@@ -38,11 +38,21 @@ def _lines(found: "pd.DataFrame") -> list[str]:
             row["claim"],
             row["profile"],
             row["verdict"],
-            row["reason"] if row["verdict"] == "not tested" else f"{measured(row)} {row['unit']}, {row['basis']}",
+            row["reason"]
+            if row["verdict"] == "not tested"
+            else f"{measured(row)} {row['unit']}, {row['basis']}; another verdict {row['margin']:.2f} away",
         )
         for _, row in found.iterrows()
     ]
-    table = [("claim", "profile", "verdict", "measured: mean [95 % interval], basis; or why not"), *rows]
+    table = [
+        (
+            "claim",
+            "profile",
+            "verdict",
+            "measured: mean [95 % interval], basis, how far from another verdict; or why not",
+        ),
+        *rows,
+    ]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]) for row in table]
     counts = [f"{int((found['verdict'] == verdict).sum())} {verdict}" for verdict in VERDICTS]

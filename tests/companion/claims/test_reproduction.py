@@ -40,7 +40,7 @@ def tables(hump, seed=0):
     for number in range(4):
         ladder = {"ladder": f"magnitude {number}"}
         for rung, sparsity in enumerate((0.0, 0.5, 0.8, 0.9)):
-            place = ladder | {"rung": rung}
+            place = ladder | {"rung": rung, "cell": f"{number} {rung}"}
             about = {"method": "magnitude", "seed": number, "sparsity": sparsity, "source_accuracy": 0.9 - 0.1 * rung}
             rungs.append(place | about)
             for target in ("near", "far"):
@@ -71,23 +71,54 @@ def put(checkout):
     return put
 
 
-def test_the_same_records_agree_and_differ_by_nothing(put):
+def test_the_same_records_are_reproduced_bit_for_bit(put):
     put(tables(3), tables(3))
     report = reproduction.compare("tiny", "live")
+    assert report.outcome == "bit for bit"
     assert report.verdicts["claim"].tolist() == ["gains", "ranks"]
     assert report.verdicts["published"].tolist() == report.verdicts["compared"].tolist() == ["supported"] * 2
-    assert report.n_same == 2 and report.verdicts["agree"].tolist() == ["yes", "yes"]
+    assert report.n_same == 2 and report.verdicts["so they"].tolist() == ["are the same"] * 2
     assert (report.differences["largest"] == 0).all()
+
+
+def test_other_seeds_of_the_same_study_are_within_noise(put):
+    outcomes = []
+    for seed in range(1, 13):
+        put(tables(3), tables(3, seed))
+        report = reproduction.compare("tiny", "live")
+        outcomes.append(report.outcome)
+        assert (report.verdicts["difference"] != 0).all()
+    # Each is wrong in one case of twenty.
+    assert outcomes.count("within noise") >= 10
+
+
+def test_one_number_that_differs_or_is_missing_is_not_bit_for_bit(put):
+    moved, shorter = tables(3), tables(3)
+    moved["scores"].loc[5, "value"] += 1e-6
+    shorter["transfer"] = shorter["transfer"].iloc[:-1]
+    for here in (moved, shorter):
+        put(tables(3), here)
+        assert reproduction.compare("tiny", "live").outcome == "within noise"
+
+
+def test_a_difference_beyond_seeds_is_not_reproduced_whatever_the_verdicts_say(put):
+    put(tables(3), tables(2))
+    report = reproduction.compare("tiny", "live")
+    gains, ranks = report.verdicts.to_dict("records")
+    assert report.outcome == "not reproduced" and report.n_same == 2
+    assert gains["so they"] == "differ" and abs(gains["difference"]) > gains["by seeds alone, at most"]
+    assert gains["difference"] == pytest.approx(-1, abs=0.2)
+    assert ranks["so they"] == "are the same within noise"
 
 
 def test_a_verdict_that_turned_is_counted_and_shown_with_both_estimates(put):
     put(tables(3), tables(-3))
     report = reproduction.compare("tiny", "live")
-    gains, ranks = report.verdicts.itertuples(index=False, name=None)
-    assert (gains[1], gains[3], gains[5]) == ("supported", "contradicted", "no")
-    assert gains[2] == pytest.approx(3, abs=0.2) and gains[4] < -1
+    gains, ranks = report.verdicts.to_dict("records")
+    assert (gains["published"], gains["compared"], gains["so they"]) == ("supported", "contradicted", "differ")
+    assert gains["estimate"] == pytest.approx(3, abs=0.2) and gains["its estimate"] < -1
     # The score follows the accuracy in both.
-    assert (ranks[1], ranks[3], ranks[5]) == ("supported", "supported", "yes")
+    assert (ranks["published"], ranks["compared"]) == ("supported", "supported")
     assert report.n_same == 1
     assert reproduction.compare("tiny", "published").n_same == 2
 

@@ -8,6 +8,9 @@ targets and its 95 % interval (two-level bootstrap, `tepones.agreement.two_level
 * *contradicted*: the whole interval lies on the other side;
 * *not supported*: the interval holds the threshold;
 * *not tested*: there are no data for it; the reason is given.
+
+The *margin* is how far estimate and interval would have to move for another verdict: the distance from the threshold to
+the nearer end of the interval, in the claim's unit.
 """
 
 import inspect
@@ -34,7 +37,7 @@ PUBLISHED = "published"
 PLANNED = ("natural", "imagenet")
 VERDICTS = ("supported", "not supported", "contradicted", "not tested")
 COLUMNS = [
-    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high"),
+    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high", "margin"),
     *("side", "threshold", "unit", "basis", "reason"),
 ]
 
@@ -209,12 +212,9 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     if profile not in claim.profiles:
         return row | {"reason": f"not meant for profile {profile}"}
     try:
-        cells = STATISTICS.load(claim.statistic)(_selected(frame, claim), **claim.arguments)
+        table = values(claim, frame)
     except NotTestable as missing:
         return row | {"reason": str(missing)}
-    if cells.empty:
-        return row | {"reason": "the study has no ladder or target besides to choose the rung by"}
-    table = cells.pivot(index="ladder", columns="target", values="value")
     row["basis"] = f"{_count(len(table), 'ladder')} × {_count(table.shape[1], 'target')}"
     if len(table) < 2:
         return row | {"reason": "one ladder does not tell how ladders vary"}
@@ -227,7 +227,22 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     if claim.side == "below":
         on_side, off_side = off_side, on_side
     verdict = "supported" if on_side else "contradicted" if off_side else "not supported"
-    return row | {"estimate": mean, "low": low, "high": high, "verdict": verdict}
+    margin = min(abs(low - claim.threshold), abs(high - claim.threshold))
+    return row | {"estimate": mean, "low": low, "high": high, "margin": margin, "verdict": verdict}
+
+
+def values(claim: Claim, frame: pd.DataFrame) -> pd.DataFrame:
+    """The claim's statistic, one row for each ladder and one column for each target; the estimate is the mean of all.
+
+    Raises
+    ------
+    NotTestable
+        If the frame lacks what the statistic needs; the message says what.
+    """
+    cells = STATISTICS.load(claim.statistic)(_selected(frame, claim), **claim.arguments)
+    if cells.empty:
+        raise NotTestable("the study has no ladder or target besides to choose the rung by")
+    return cells.pivot(index="ladder", columns="target", values="value")
 
 
 def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
@@ -300,7 +315,7 @@ def _profiles(claim: Claim | Untested) -> tuple[str, ...]:
 
 def _table(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=COLUMNS)
-    numbers = ["estimate", "low", "high", "threshold"]
+    numbers = ["estimate", "low", "high", "margin", "threshold"]
     words = [column for column in COLUMNS if column not in numbers]
     return table.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(words, ""))
 

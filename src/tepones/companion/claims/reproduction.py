@@ -1,13 +1,20 @@
-"""Records that this machine computed beside the published ones: the same verdicts, and how far apart."""
+"""Records that this machine computed beside the published ones: how far apart, and whether seeds alone would do that.
 
+Two machines that round differently are, after training, like one machine with other seeds. So two estimates of a claim
+are *the same within noise* if they differ by no more than two studies with other dense backbones would.
+"""
+
+import math
 from typing import NamedTuple
 
 import pandas as pd
+from scipy import stats
 
 from tepones.common import paths
 from tepones.common.errors import UsageError
 from tepones.companion import study
-from tepones.companion.claims.ledger import ledger
+from tepones.companion.claims import families
+from tepones.companion.claims.ledger import Claim, claims, judge
 from tepones.companion.study.profiles import Profile
 
 #: What is compared: table, its identifying columns, the value.
@@ -17,14 +24,24 @@ COMPARED = {
     "score": ("scores", ["ladder", "rung", "target", "score"], "value"),
 }
 
+#: What a comparison comes to, from best to worst.
+OUTCOMES = BIT_FOR_BIT, WITHIN_NOISE, NOT_REPRODUCED = ("bit for bit", "within noise", "not reproduced")
+
+#: Probability that any claim is said to differ where nothing but seeds does.
+LEVEL = 0.05
+
 
 class Report(NamedTuple):
     """What a comparison found.
 
     Attributes
     ----------
+    outcome : str
+        One of `OUTCOMES`: *bit for bit* if every compared number is the same to its last published digit, and none is
+        missing; *within noise* if no estimate differs by more than seeds explain.
     verdicts : DataFrame
-        One row for each claim: both verdicts, both estimates, and whether the verdicts agree.
+        One row for each claim: both verdicts, both estimates, their difference, what seeds alone would make of it at
+        most, and what follows.
     n_same : int
         Number of claims with the same verdict.
     differences : DataFrame
@@ -33,6 +50,7 @@ class Report(NamedTuple):
         What made both sets of records.
     """
 
+    outcome: str
     verdicts: pd.DataFrame
     n_same: int
     differences: pd.DataFrame
@@ -53,19 +71,47 @@ def compare(profile: str, records: str) -> Report:
         If either set of records is missing.
     """
     published, here = study.load(profile, "published"), study.load(profile, records)
-    before, now = (ledger(study.tidy(tables), profile) for tables in (published, here))
-    same = before["verdict"] == now["verdict"]
-    verdicts = pd.DataFrame(
-        {
-            "claim": before["claim"],
-            "published": before["verdict"],
-            "estimate": before["estimate"].astype(float),
-            "compared": now["verdict"],
-            "its estimate": now["estimate"].astype(float),
-            "agree": same.map({True: "yes", False: "no"}),
-        }
-    )
-    return Report(verdicts, int(same.sum()), _differences(published, here), _provenance(profile, records))
+    both = [(study.tidy(tables), families.families(tables["rungs"])) for tables in (published, here)]
+    about = [claim for claim in claims() if isinstance(claim, Claim) and profile in claim.profiles]
+    rows = [_compared(claim, profile, both, len(about)) for claim in about]
+    verdicts, differences = pd.DataFrame(rows), _differences(published, here)
+    complete = all(len(published[table]) == len(here[table]) for table in study.TABLES)
+    if complete and (differences["largest"] == 0).all():
+        outcome = BIT_FOR_BIT
+    else:
+        outcome = NOT_REPRODUCED if (verdicts["so they"] == "differ").any() else WITHIN_NOISE
+    n_same = int((verdicts["published"] == verdicts["compared"]).sum())
+    return Report(outcome, verdicts, n_same, differences, _provenance(profile, records))
+
+
+def _compared(claim: Claim, profile: str, both: list[tuple[pd.DataFrame, dict[str, str]]], n: int) -> dict[str, object]:
+    """One claim on two sets of records, of `n` claims that are looked at.
+
+    Where nothing but seeds differs, the difference of two independent estimates, over the root of their summed squared
+    standard errors, has about Student's distribution, with the degrees of freedom of both. All claims together are
+    wrongly said to differ with probability `LEVEL` at most (Bonferroni).
+    """
+    before, now = (judge(claim, frame, profile) for frame, _ in both)
+    difference = math.nan if None in (before["estimate"], now["estimate"]) else now["estimate"] - before["estimate"]
+    errors = [families.standard_error(claim, frame, family) for frame, family in both]
+    freedom = sum(error.freedom for error in errors)
+    by_seeds = stats.t.isf(LEVEL / 2 / n, freedom) * math.hypot(*(error.value for error in errors))
+    if difference == 0:
+        what = "are the same"
+    elif math.isnan(difference) or math.isnan(by_seeds):
+        what = "cannot be compared"
+    else:
+        what = "are the same within noise" if abs(difference) <= by_seeds else "differ"
+    return {
+        "claim": claim.claim,
+        "published": before["verdict"],
+        "estimate": before["estimate"],
+        "compared": now["verdict"],
+        "its estimate": now["estimate"],
+        "difference": difference,
+        "by seeds alone, at most": by_seeds,
+        "so they": what,
+    }
 
 
 def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from tepones.companion.study.tables import (
     PROTOCOLS,
     PROVENANCE,
     TABLES,
-    costs,
     load,
     published,
     tidy,
     to_csv,
+    typical_costs,
 )
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
     "PROTOCOLS",
     "PROVENANCE",
     "TABLES",
-    "costs",
     "load",
     "published",
     "tidy",
     "to_csv",
+    "typical_costs",
 ]

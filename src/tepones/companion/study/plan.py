@@ -117,7 +117,7 @@ def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladd
     records = store(profile)
     records.clean()
     todo = jobs(profile, ladders or profile.ladders)
-    n_computed = run(records, todo, f"study {profile.name}", workers, study.costs(profile.name))
+    n_computed = run(records, todo, f"study {profile.name}", workers, study.typical_costs(profile.name))
     write_tables(profile)
     return n_computed
 

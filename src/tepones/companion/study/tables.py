@@ -57,7 +57,7 @@ def published(profile: str) -> dict[str, pd.DataFrame]:
     return _read(folder)
 
 
-def costs(profile: str) -> dict[str, float]:
+def typical_costs(profile: str) -> dict[str, float]:
     """Mean seconds of the groups of cells of a profile, as published, or none: see `tepones.companion.study.costs`."""
     path = paths.published_records(profile) / f"{COSTS}.csv"
     return dict(pd.read_csv(path, index_col="group")["seconds"]) if path.is_file() else {}
