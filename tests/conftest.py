@@ -9,8 +9,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 
+from tepones import cli
 from tepones.common import paths
+
+# A test does not fail for being slow: the machine may be busy.
+settings.register_profile("tepones", deadline=None)
+settings.load_profile("tepones")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +25,13 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no worker ends long after the others: what runs commands and kernels."""
+    slow = {"tiny_checkout", "kernel", "executed"}
+    slow_files = {item.path for item in items if slow.intersection(item.fixturenames)}
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 def copy_checkout(target):
@@ -38,15 +52,42 @@ def checkout(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def tiny_checkout(tmp_path_factory):
-    """A checkout in which the tiny profile was computed, by the command; leave it as it is."""
-    root = tmp_path_factory.mktemp("tiny")
-    copy_checkout(root)
-    environment = {**os.environ, "TEPONES_ROOT": str(root)}
-    command = [sys.executable, "-m", "tepones", "run", "--profile", "tiny"]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+def tiny_checkout(tmp_path_factory, worker_id):
+    """A checkout in which the tiny profile was computed, by the command, once for all workers; leave it as it is."""
+    folder = tmp_path_factory.getbasetemp()
+    root = (folder if worker_id == "master" else folder.parent) / "tiny"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            copy_checkout(root)
+            environment = {**os.environ, "TEPONES_ROOT": str(root)}
+            command = [sys.executable, "-m", "tepones", "run", "--profile", "tiny"]
+            run = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if run.returncode:
+                shutil.rmtree(root)
+            assert run.returncode == 0, run.stderr
     return root
+
+
+@pytest.fixture
+def command(capfd, monkeypatch):
+    """Run the command line in this process: exit status, standard output, standard error.
+
+    A new interpreter takes seconds to import the numerical libraries.
+    """
+
+    def command(*arguments, root=None):
+        if root:
+            monkeypatch.setenv("TEPONES_ROOT", str(root))
+        monkeypatch.setattr(sys, "argv", ["tepones", *map(str, arguments)])
+        capfd.readouterr()
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as left:
+            status = left.code or 0
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
+
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,6 @@ import sys
 import pytest
 
 
-def tepones(*arguments, root=None, **environment):
-    variables = {**os.environ, **environment}
-    if root:
-        variables["TEPONES_ROOT"] = str(root)
-    command = [sys.executable, "-m", "tepones", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=variables)
-
-
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -40,8 +32,8 @@ def tepones(*arguments, root=None, **environment):
         ),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_status_2(checkout, arguments, complaint):
-    run = tepones(*arguments, root=checkout)
+def test_wrong_use_is_one_line_and_exit_status_2(checkout, command, arguments, complaint):
+    run = command(*arguments)
     assert run.returncode == 2
     assert complaint in run.stderr
     assert "Traceback" not in run.stderr
@@ -50,32 +42,34 @@ def test_wrong_use_is_one_line_and_exit_status_2(checkout, arguments, complaint)
 
 
 def test_outside_a_checkout_is_told(tmp_path):
-    run = tepones("run", root=tmp_path)
+    """By a process of its own, as users have it."""
+    environment = {**os.environ, "TEPONES_ROOT": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-m", "tepones", "run"], env=environment, capture_output=True, text=True)
     assert run.returncode == 2 and "no tepones checkout" in run.stderr and "Traceback" not in run.stderr
 
 
-def test_a_cell_that_raises_names_notebook_cell_and_error(checkout):
+def test_a_cell_that_raises_names_notebook_cell_and_error(checkout, command):
     text = (checkout / "notebooks" / "sweet-phase.md").read_text()
     broken = text.replace('rungs = tables["rungs"]', 'rungs = tables["tables"]')
     assert broken != text
     (checkout / "notebooks" / "sweet-phase.md").write_text(broken)
-    run = tepones("notebook", "sweet-phase", root=checkout)
+    run = command("notebook", "sweet-phase")
     assert run.returncode == 1
     assert "notebook sweet-phase: cell" in run.stderr and "KeyError" in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_no_permission_to_write_is_told_and_keeps_the_records(checkout, tiny_checkout):
+def test_no_permission_to_write_is_told_and_keeps_the_records(checkout, command):
     """The folder of the records is a file: even root cannot write there."""
     (checkout / "build").mkdir()
     (checkout / "build" / "records").write_text("in the way")
-    run = tepones("run", "--profile", "tiny", root=checkout)
+    run = command("run", "--profile", "tiny")
     assert run.returncode == 1
     assert str(checkout / "build" / "records") in run.stderr
     assert "Traceback" not in run.stderr
     assert (checkout / "build" / "records").read_text() == "in the way"
 
 
-def test_records_of_another_profile_cannot_be_mistaken(checkout):
-    run = tepones("notebook", "sweet-phase", "-p", "records=live", "-p", "profile=tiny", root=checkout)
+def test_records_of_another_profile_cannot_be_mistaken(checkout, command):
+    run = command("notebook", "sweet-phase", "-p", "records=live", "-p", "profile=tiny")
     assert run.returncode == 1 and "no live records of profile tiny" in run.stderr

@@ -3,8 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -214,23 +212,18 @@ def test_what_cannot_be_made_again_is_refused(computed):
         reproduction.again(computed, "f00df00d")
 
 
-def test_the_command_shows_the_numbers_and_refuses_a_name_that_several_records_share(published_tiny, checkout):
+def test_the_command_shows_the_numbers_and_refuses_a_name_that_several_records_share(published_tiny, checkout, command):
     cells = pd.read_csv(published_tiny / "transfer.csv")["cell"]
-    run = _command("--cell", cells[0][:12])
+    run = command("run", "--profile", "tiny", "--cell", cells[0][:12], "--workers", "1")
     assert run.returncode == 0, run.stderr
     [(name, before, here)] = [line.split() for line in run.stdout.splitlines() if "accuracy" in line]
     assert name == "accuracy" and float(before) == pytest.approx(float(here), rel=1e-4)
     # More records than hexadecimal digits: one digit begins several names.
     shared = cells.drop_duplicates().str[0].value_counts()
     assert shared.max() > 1
-    run = _command("--cell", shared.idxmax())
+    run = command("run", "--profile", "tiny", "--cell", shared.idxmax())
     assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
     assert f"published records of profile tiny are named {shared.idxmax()}…; expected one" in run.stderr
-
-
-def _command(*arguments):
-    command = [sys.executable, "-m", "tepones", "run", "--profile", "tiny", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.skipif(not (paths.datasets() / "weights").is_dir(), reason="needs the photographs: TEPONES_DATA")

@@ -1,25 +1,18 @@
 """The command that writes computed ladders as the zoo, on the tiny profile."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from tepones import cli
 from tepones.backbones.features import accuracy, extract
 from tepones.companion.study import plan, profiles
 from tepones.companion.study.cells import load_rung
 from tepones.ranking import zoo
-
-
-def run_zoo(root):
-    environment = {**os.environ, "TEPONES_ROOT": str(root)}
-    command = [sys.executable, "-m", "tepones", "zoo", "--profile", "tiny"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +31,12 @@ def root(tiny_checkout, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(root):
-    run = run_zoo(root)
-    assert run.returncode == 0, run.stderr
-    return run
+    """What the command prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEPONES_ROOT", str(root))
+        run = CliRunner().invoke(cli.commands, ["zoo", "--profile", "tiny"], catch_exceptions=False)
+    assert run.exit_code == 0
+    return run.stdout
 
 
 @pytest.fixture
@@ -50,7 +46,7 @@ def here(root, written, monkeypatch):
 
 def test_the_first_ladder_of_each_method_without_a_label_is_written(root, written, here):
     assert zoo.names() == ["magnitude-iterative-0", "random-iterative-0"]
-    assert written.stdout.splitlines() == [str(root / "data" / "zoo" / name) for name in zoo.names()]
+    assert written.splitlines() == [str(root / "data" / "zoo" / name) for name in zoo.names()]
 
 
 def test_rungs_and_manifest_are_those_of_the_records(here):
@@ -73,23 +69,23 @@ def test_rungs_and_manifest_are_those_of_the_records(here):
         assert rung.source_accuracy == accuracy(model, images["test_images"], images["test_labels"])
 
 
-def test_a_ladder_that_was_not_computed_is_told_in_one_line(root, written, tmp_path):
+def test_a_ladder_that_was_not_computed_is_told_in_one_line(root, written, tmp_path, command):
     copy = shutil.copytree(root, tmp_path / "copy")
     shutil.rmtree(copy / "build" / "records" / "tiny" / "rung")
     before = json.dumps(sorted(str(path) for path in (copy / "data" / "zoo").rglob("*")))
-    run = run_zoo(copy)
+    run = command("zoo", "--profile", "tiny", root=copy)
     assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
     assert "ladder magnitude iterative 0 is not computed: tepones run --profile tiny" in run.stderr
     assert json.dumps(sorted(str(path) for path in (copy / "data" / "zoo").rglob("*"))) == before
 
 
-def test_a_ladder_of_another_study_is_not_replaced(root, written, tmp_path):
+def test_a_ladder_of_another_study_is_not_replaced(root, written, tmp_path, command):
     """The committed zoo has ladders of the same names, of another number of images."""
     copy = shutil.copytree(root, tmp_path / "copy")
     shutil.rmtree(copy / "data" / "zoo")
     committed = Path(__file__).resolve().parents[3] / "data" / "zoo"
     shutil.copytree(committed, copy / "data" / "zoo")
-    run = run_zoo(copy)
+    run = command("zoo", "--profile", "tiny", root=copy)
     assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
     assert "magnitude-iterative-0: holds a ladder of another task" in run.stderr
     for path in committed.rglob("*.*"):

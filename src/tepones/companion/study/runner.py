@@ -10,9 +10,10 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from statistics import fmean
@@ -71,13 +72,12 @@ def run(
             before[group(cell)].append(record.made["seconds"])
     to_go = ToGo({**(costs or {}), **{name: fmean(seconds) for name, seconds in before.items()}})
     workers = min(workers or os.cpu_count() or 1, len(waiting))
-    os.environ.update(numerics.environment())  # read by the workers' numerical libraries as they load
     context = multiprocessing.get_context("spawn")
     other_end, lifeline = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(other_end,))
     running: dict[Future, Job] = {}
     try:
-        with progress_bar(n_missing, description, "cells", "{postfix}") as bar:
+        with _environment(numerics.environment()), progress_bar(n_missing, description, "cells", "{postfix}") as bar:
             bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers))
             while waiting or running:
                 # No more than one job in hand for each worker: what becomes ready next may matter more.
@@ -103,6 +103,18 @@ def run(
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
     return n_missing
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Variables for the processes that start meanwhile: their numerical libraries read them as they load."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _is_ready(job: Job, made: set[Cell]) -> bool:
