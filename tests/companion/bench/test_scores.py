@@ -5,7 +5,7 @@ import pytest
 
 from tepones.cli import rank
 from tepones.common.errors import UsageError
-from tepones.scores import bench
+from tepones.companion.bench import scores as bench
 
 
 def test_the_features_are_those_of_a_network_and_the_same_each_time():
@@ -61,7 +61,7 @@ def test_wrong_use_is_refused():
 def test_the_command_prints_the_table(monkeypatch):
     from click.testing import CliRunner
 
-    monkeypatch.setitem(bench.SIZES, "small", bench.Size(400, 16, 3))
+    monkeypatch.setitem(bench.SIZES, "small", (400, 16, 3))
     done = CliRunner().invoke(rank.bench, ["--size", "small", "--format", "csv"])
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
