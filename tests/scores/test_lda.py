@@ -42,7 +42,7 @@ def test_every_row_is_classified_by_a_fit_without_it(n, d, apart):
     assert lda_accuracy(x, y) == pytest.approx(np.mean(right))
 
 
-@pytest.mark.parametrize("d", [4, 40, 1000])
+@pytest.mark.parametrize("d", [4, 40, 400])
 def test_features_that_carry_nothing_are_right_by_chance_at_any_width(d):
     rng = np.random.default_rng(d)
     found = [lda_accuracy(rng.normal(size=(60, d)), np.arange(60) % 4) for _ in range(20)]
