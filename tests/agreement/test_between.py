@@ -48,7 +48,7 @@ def test_the_interval_covers_and_the_permutation_of_ladders_holds_its_level(sign
     # Independent studies side by side, as if each were one score: (study, level, target, ladder).
     studies = [numbers(rng, 4, signal) for _ in range(STUDIES)]
     value, accuracy = (np.array(each).transpose(0, 2, 3, 1) for each in zip(*studies, strict=True))
-    found = _agreement(value, accuracy, seed=0)
+    found = _agreement(value, accuracy)
     low, high, tau, p = (found[name] for name in ("low", "high", "weighted_tau", "p"))
     truth = 0 if signal == 0 else tau.mean()  # its standard error is far below the intervals' width
     assert ((low <= truth) & (truth <= high)).mean() >= 0.90

@@ -145,8 +145,6 @@ def test_the_interval_is_reproducible_and_refuses_bad_use():
         two_level_interval([0.1, 0.2])
     with pytest.raises(UsageError, match=r"cells\[0, 1\]"):
         two_level_interval([[0.1, np.nan]])
-    with pytest.raises(UsageError, match="level"):
-        two_level_interval(cells, level=95)
 
 
 def test_ten_thousand_replicates_of_a_large_study_take_seconds():
@@ -182,7 +180,7 @@ def test_more_ladders_than_can_be_enumerated_are_judged_by_random_signs():
 @pytest.mark.parametrize("ladders", [5, 8])
 def test_the_sign_flip_test_holds_its_level(ladders):
     rng = np.random.default_rng(ladders)
-    p = [sign_flip_test(rng.uniform(-1, 1, ladders), seed=i) for i in range(STUDIES)]
+    p = [sign_flip_test(rng.uniform(-1, 1, ladders)) for _ in range(STUDIES)]
     assert np.mean(np.array(p) <= 0.05) <= LEVEL
 
 

@@ -23,7 +23,7 @@ TRAINED = {
 }
 #: With initial weights: 128, 512, 1,280 and 2,048 features.
 UNTRAINED = ("small-resnet", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x2_0")
-POOL = 40
+POOL = 30
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ _FEWEST_LADDERS = 3
 _EXACT_LADDERS, _DRAWS = 6, 999
 
 
-def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def between_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean agreement between ladders for every score, over the levels of sparsity that all ladders share.
 
     Parameters
@@ -26,8 +26,6 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     frame : DataFrame
         The tidy table, with at least three ladders. Sparsities are matched to three decimals; of two rungs of one
         ladder that fall on one level the first counts.
-    seed : int
-        Of the permutations, where they are drawn.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Raises
     ------
     UsageError
-        If there are fewer than three ladders or no level is shared by all.
+        If there are fewer than three ladders, no level is shared by all, or a score lacks a cell.
 
     Notes
     -----
@@ -74,13 +72,13 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     )
     table = pd.DataFrame(
         {"score": scores, "ladders": len(ladders), "levels": len(shared), "targets": len(targets)}
-        | _agreement(value, accuracy, seed)
+        | _agreement(value, accuracy)
     )
     table["p_holm"] = holm(table["p"])
     return table.sort_values("weighted_tau", ascending=False, kind="stable", ignore_index=True)
 
 
-def _agreement(value: np.ndarray, accuracy: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _agreement(value: np.ndarray, accuracy: np.ndarray) -> dict[str, np.ndarray]:
     """The columns of `between_summary` from ``no_ranking`` to ``p``, of arrays (score, level, target, ladder)."""
     taus = weighted_tau(value, accuracy)
     mean = _mean(taus)
@@ -98,7 +96,7 @@ def _agreement(value: np.ndarray, accuracy: np.ndarray, seed: int) -> dict[str, 
         "high": np.minimum(mean + half, 1),
         "lowest": without_ladder.min(axis=0),
         "highest": without_ladder.max(axis=0),
-        "p": _exchange_ladders(value, accuracy, mean, seed),
+        "p": _exchange_ladders(value, accuracy, mean),
     }
     silent = np.isnan(taus)
     columns = {name: np.where(silent.all(axis=(1, 2)), np.nan, column) for name, column in columns.items()}
@@ -116,13 +114,14 @@ def _jackknife(without: np.ndarray) -> np.ndarray:
     return (n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
 
 
-def _exchange_ladders(value: np.ndarray, accuracy: np.ndarray, observed: np.ndarray, seed: int) -> np.ndarray:
+def _exchange_ladders(value: np.ndarray, accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """One-sided p-values of the observed means when whole ladders change places."""
     n = value.shape[-1]
     exact = n <= _EXACT_LADDERS
     if exact:
         orders = list(permutations(range(n)))
     else:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         orders = [rng.permutation(n) for _ in range(_DRAWS)]
     reached = sum(_mean(weighted_tau(value[..., list(order)], accuracy)) >= observed - 1e-9 for order in orders)
     return reached / len(orders) if exact else (reached + 1) / (len(orders) + 1)

@@ -29,15 +29,7 @@ class Discriminant(NamedTuple):
 
 
 def discriminant(factor: np.ndarray, means: np.ndarray, priors: np.ndarray) -> Discriminant:
-    """Discriminant of classes with one covariance.
-
-    Parameters
-    ----------
-    factor : ndarray of float64, shape (d, d)
-        Lower Cholesky factor of the within-class covariance.
-    means : ndarray of float64, shape (C, d)
-    priors : ndarray of float64, shape (C,)
-    """
+    """Discriminant of classes with one covariance: its lower Cholesky factor (d, d), means (C, d) and priors (C,)."""
     coefficients = cho_solve((factor, True), means.T)
     return Discriminant(coefficients, np.log(priors) - np.einsum("cd,dc->c", means, coefficients) / 2)
 
@@ -72,13 +64,7 @@ def left_out_posteriors(features: np.ndarray, codes: np.ndarray, summary: Summar
     more than the cost of one. The scale of the features and the intensity and target of the shrinkage stay those of
     all rows.
 
-    Parameters
-    ----------
-    features : ndarray, shape (N, D)
-    codes : ndarray of int64, shape (N,)
-        Row of each label's class in the tables of `summary`.
-    summary : Summary
-        Of these rows.
+    Takes what `tepones.scores.rows.prepare` returns.
 
     Returns
     -------
