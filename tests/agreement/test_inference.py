@@ -180,7 +180,7 @@ def test_more_ladders_than_can_be_enumerated_are_judged_by_random_signs():
 @pytest.mark.parametrize("ladders", [5, 8])
 def test_the_sign_flip_test_holds_its_level(ladders):
     rng = np.random.default_rng(ladders)
-    p = [sign_flip_test(rng.uniform(-1, 1, ladders)) for _ in range(STUDIES)]
+    p = [sign_flip_test(rng.uniform(-1, 1, ladders), seed=i) for i in range(STUDIES)]
     assert np.mean(np.array(p) <= 0.05) <= LEVEL
 
 

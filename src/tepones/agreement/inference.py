@@ -120,7 +120,7 @@ def _standard_error(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(np.maximum(total, floor) / (ladders * targets)), df
 
 
-def sign_flip_test(values) -> float:
+def sign_flip_test(values, seed: int = 0) -> float:
     """Test whether the mean of one number per ladder is above zero, were its sign a coin toss.
 
     Exact under a distribution symmetric about zero; J ladders that are all positive give p = 2^-J.
@@ -129,12 +129,13 @@ def sign_flip_test(values) -> float:
     ----------
     values : array_like, shape (J,)
         One independent number per ladder, e.g. its mean τ over targets.
+    seed : int
+        Of the random signs where J > 12; up to 12 all 2^J are counted.
 
     Returns
     -------
     float
-        One-sided p-value, from all 2^J signs up to J = 12 and from 10,000 random ones beyond, where the observed
-        signs count too, so that it is never 0.
+        One-sided p-value. Among random signs it counts the observed ones, so it is never 0.
     """
     values, _ = as_pair(values, values)
     if len(values) == 1:  # of which scipy knows no test
@@ -146,7 +147,7 @@ def sign_flip_test(values) -> float:
         permutation_type="samples",
         alternative="greater",
         n_resamples=np.inf if every else _DRAWS,
-        rng=0,
+        rng=seed,
     )
     return float(found.pvalue)
 

@@ -122,9 +122,8 @@ class Encoder:
 
 
 def last_layer(model: nn.Module) -> str:
-    """Name of the last linear layer or convolution of a classifier.
+    """Name of the last linear layer or convolution to be registered.
 
-    In every torchvision classifier, and in every backbone of this project, the classifier is the last to be
-    registered.
+    In every torchvision classifier, and in every backbone of this project, that is the classifier.
     """
     return [name for name, layer in model.named_modules() if isinstance(layer, LAYERS)][-1]

@@ -60,7 +60,7 @@ def train(
     labels : ndarray of int, shape (N,)
     training : Training
     seed : int
-        Seed of the order of the images.
+        Of the order of the images.
     masks : mapping of name to bool tensor, optional
         Weights (names as in `named_parameters`) to hold at zero where the mask is False. They are set to zero
         after every step, so neither momentum nor weight decay can revive one.

@@ -174,14 +174,8 @@ def load(path: str | Path, architecture: str | None = None, prepared: Preparatio
 def from_torchvision(architecture: str, download: bool = False, untrained: bool = False) -> Encoder:
     """A torchvision classifier by its name, with its published weights from torch's cache.
 
-    Parameters
-    ----------
-    architecture : str
-        One of `torchvision_names()`.
-    download : bool
-        Whether to fetch published weights that the cache lacks.
-    untrained : bool
-        Whether to take the initial weights in their place, as a control; the encoder's `trained` is False.
+    Weights that the cache lacks are fetched if `download` is true. If `untrained` is true, the initial weights take
+    their place, as a control, and the encoder's `trained` is False.
 
     Raises
     ------

@@ -73,15 +73,11 @@ def rank(
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
         share a rank.
-    max_bytes : int, optional
-        Leave out backbones whose encoder takes more bytes in a compressed file.
-    max_flops : int, optional
-        Leave out backbones whose encoder takes more floating-point operations for one picture.
-    download : bool
-        Whether to fetch published weights of torchvision classifiers that torch's cache lacks; without it such a
-        classifier is left out.
-    untrained : bool
-        Whether names of torchvision classifiers stand for their initial weights, as a control.
+    max_bytes, max_flops : int, optional
+        Leave out backbones whose encoder takes more bytes in a compressed file, or more floating-point operations for
+        one picture.
+    download, untrained : bool
+        As `load_backbones` takes them.
     pixels : int, optional
         Side of the input of every backbone, in place of its own; what is cut off around it keeps its share. To
         override more, load a backbone with a `Preparation`: `tepones.ranking.checkpoints.load`.

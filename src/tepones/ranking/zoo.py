@@ -111,13 +111,7 @@ def names() -> list[str]:
 
 
 def manifest(ladder: Path) -> Manifest:
-    """Read the manifest of a ladder's folder.
-
-    Raises
-    ------
-    TeponesError
-        If it is missing, damaged, or a field is missing or wrong; one line that names the file and the field.
-    """
+    """The manifest of a ladder's folder; a missing or wrong one raises TeponesError, which names file and field."""
     path = ladder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -128,14 +122,7 @@ def manifest(ladder: Path) -> Manifest:
 
 
 def load(ladder: Path, file: str) -> Encoder:
-    """Load a rung.
-
-    Parameters
-    ----------
-    ladder : Path
-        Folder of the ladder.
-    file : str
-        Name of the rung's file.
+    """Load a rung: the file of this name in the folder of a ladder.
 
     Raises
     ------

@@ -14,12 +14,6 @@ def gbc_diagonal(moments: ClassMoments) -> float:
     """Class separability under diagonal Gaussians; see `gbc_spherical` for all but the covariance.
 
     The variance of each class and feature is at least 10⁻⁴ of the feature's total variance.
-
-    Returns
-    -------
-    float
-        −log Σ_{i≠j} exp(−D_B(i, j)), in [−log C(C − 1), ∞), the lower end if no feature is active. Cost after the pass:
-        C²·d/2.
     """
     summary = moments.summary
     floor = LEAST * summary.spread.variance

@@ -67,13 +67,11 @@ def binary(moments: ClassMoments) -> float:
 def posterior(features: Any, labels: Any, moments: ClassMoments | None = None) -> float:
     """Intra-class mutual information from class posteriors: mean of log Σ_y p̂(y|z) p̂(y|z′)/π_y over pairs.
 
-    The identity p(z, z′)/(p(z) p(z′)) = Σ_y p(y|z) p(y|z′)/π_y makes this exact for exact posteriors. These come
-    from linear discriminant analysis on standardised features with the within-class covariance of `gaussian`,
-    each row left out of its own fit (in closed form: scale, intensity and target of the shrinkage are
-    those of all rows). They are mixed with the class frequencies in the ratio N − 1 : 1, for N rows cannot tell a
-    rarer event from an impossible one. Pairs are all ordered pairs of different rows of a class, classes weighted
-    by their frequency; classes of one row have no pair. Our reconstruction from the paper's abstract; the paper's
-    formula was not available.
+    The identity p(z, z′)/(p(z) p(z′)) = Σ_y p(y|z) p(y|z′)/π_y makes this exact for exact posteriors. These come from
+    `tepones.scores.discriminant.left_out_posteriors`, mixed with the class frequencies in the ratio N − 1 : 1, for N
+    rows cannot tell a rarer event from an impossible one. Pairs are all ordered pairs of different rows of a class,
+    classes weighted by their frequency; classes of one row have no pair. Our reconstruction from the paper's abstract;
+    the paper's formula was not available.
 
     Returns
     -------
