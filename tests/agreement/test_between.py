@@ -7,18 +7,25 @@ import pandas as pd
 import pytest
 
 from tepones.agreement import between_summary, weighted_tau
+from tepones.agreement.between import _agreement
 from tepones.common.errors import UsageError
 
 STUDIES = 500
 
 
-def study(rng, ladders, signal, levels=3, targets=4, score="s"):
+def numbers(rng, ladders, signal, levels=3, targets=4):
     """Ladders of different quality; the score sees it with an error that belongs to the ladder."""
     shape = (ladders, levels, targets)
     quality = rng.normal(size=(ladders, 1, 1)) + 0.5 * rng.normal(size=(ladders, 1, targets))
     accuracy = quality + 0.3 * rng.normal(size=shape)
     value = signal * quality + rng.normal(size=(ladders, 1, 1)) + 0.5 * rng.normal(size=shape)
-    ladder, level, target = np.indices(shape).reshape(3, -1)
+    return value, 1 / (1 + np.exp(-accuracy))
+
+
+def study(rng, ladders, signal):
+    """The same as a tidy table."""
+    value, accuracy = numbers(rng, ladders, signal)
+    ladder, level, target = np.indices(value.shape).reshape(3, -1)
     return pd.DataFrame(
         {
             "ladder": ladder,
@@ -28,9 +35,9 @@ def study(rng, ladders, signal, levels=3, targets=4, score="s"):
             "sparsity": level / 10,
             "source_accuracy": 0.5,
             "target": target,
-            "score": score,
+            "score": "s",
             "value": value.ravel(),
-            "accuracy": 1 / (1 + np.exp(-accuracy.ravel())),
+            "accuracy": accuracy.ravel(),
         }
     )
 
@@ -38,9 +45,11 @@ def study(rng, ladders, signal, levels=3, targets=4, score="s"):
 @pytest.mark.parametrize("signal", [0, 1])
 def test_the_interval_covers_and_the_permutation_of_ladders_holds_its_level(signal):
     rng = np.random.default_rng(signal)
-    # Independent studies side by side: each is one score of its own table, so they are run one by one.
-    found = [between_summary(study(rng, 4, signal)).iloc[0] for _ in range(STUDIES)]
-    low, high, tau, p = (np.array([row[name] for row in found]) for name in ("low", "high", "weighted_tau", "p"))
+    # Independent studies side by side, as if each were one score: (study, level, target, ladder).
+    studies = [numbers(rng, 4, signal) for _ in range(STUDIES)]
+    value, accuracy = (np.array(each).transpose(0, 2, 3, 1) for each in zip(*studies, strict=True))
+    found = _agreement(value, accuracy)
+    low, high, tau, p = (found[name] for name in ("low", "high", "weighted_tau", "p"))
     truth = 0 if signal == 0 else tau.mean()  # its standard error is far below the intervals' width
     assert ((low <= truth) & (truth <= high)).mean() >= 0.90
     if signal == 0:

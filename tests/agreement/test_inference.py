@@ -145,8 +145,6 @@ def test_the_interval_is_reproducible_and_refuses_bad_use():
         two_level_interval([0.1, 0.2])
     with pytest.raises(UsageError, match=r"cells\[0, 1\]"):
         two_level_interval([[0.1, np.nan]])
-    with pytest.raises(UsageError, match="level"):
-        two_level_interval(cells, level=95)
 
 
 def test_ten_thousand_replicates_of_a_large_study_take_seconds():

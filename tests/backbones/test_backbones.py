@@ -103,7 +103,7 @@ def test_of_torchvisions_all_convolutions_and_linear_layers_but_embeddings_are_p
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "n_features"), [("resnet18", 32, 512), ("vgg11", 32, 4096), ("squeezenet1_0", 64, 512)]
+    ("name", "size", "n_features"), [("resnet18", 32, 512), ("alexnet", 64, 4096), ("squeezenet1_0", 64, 512)]
 )
 def test_any_torchvision_classifier_is_a_backbone_by_its_name(name, size, n_features):
     backbone = BACKBONES.load(f"torchvision:{name}")(7)

@@ -9,7 +9,7 @@ from tepones.backbones.training import Training, train
 
 def trained(images, seed):
     torch.manual_seed(seed)
-    backbone = BACKBONES.load("small-resnet")(4)
+    backbone = BACKBONES.load("small-resnet")(4, width=8)
     train(backbone, *images, Training(epochs=6, learning_rate=0.1, batch_size=16), seed=seed)
     return backbone
 

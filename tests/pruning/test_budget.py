@@ -9,6 +9,7 @@ from safetensors.numpy import save
 from torch import nn
 
 from tepones.backbones.encoder import Encoder, Preparation
+from tepones.common._torchvision import torchvision
 from tepones.pruning import budget, masks
 from tepones.ranking import checkpoints
 
@@ -62,7 +63,9 @@ def test_a_pruned_backbone_is_counted_as_its_masks_are_and_stored_small(target):
 
 
 def test_attention_is_counted():
-    encoder = Encoder("", "vit_b_32", checkpoints.build("vit_b_32", 3), checkpoints.preparation("vit_b_32"))
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32, "mlp_dim": 64, "num_classes": 3}
+    model = torchvision.models.VisionTransformer(image_size=32, patch_size=8, **sizes)
+    encoder = Encoder("", "vision transformer", model, Preparation())
     weights = [p for name, p in encoder.model.named_parameters() if name.endswith("in_proj_weight")]
     total = budget.nonzero_weights(encoder)
     with torch.no_grad():

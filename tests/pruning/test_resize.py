@@ -67,8 +67,8 @@ def test_biases_that_folding_added_are_loaded():
 
 
 def test_a_loaded_backbone_can_be_pruned_again():
-    first = structured(lively("small-mobilenet"), 0.5)
-    loaded = new("small-mobilenet", 1)
+    first = structured(lively("small-resnet"), 0.5)
+    loaded = new("small-resnet", 1)
     resize(loaded, first.state_dict())
     loaded.load_state_dict(first.state_dict())
     again, expected = structured(loaded, 0.5), structured(first, 0.5)

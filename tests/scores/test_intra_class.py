@@ -5,9 +5,8 @@ import pytest
 from labelled_features import labelled, moments, scatter_between, shrunk_within, uneven
 from scipy import integrate, linalg, special, stats
 
-from tepones.common.errors import UsageError
 from tepones.scores.h_score import shrunk_h_score
-from tepones.scores.intra_class import binary, gaussian, posterior, tep_ones
+from tepones.scores.intra_class import binary, gaussian, posterior
 
 
 def slow_gaussian(x, y):
@@ -161,11 +160,3 @@ def test_posterior_is_the_mutual_information_of_a_mixture(m, table):
 def test_posterior_of_nothing_is_close_to_nothing():
     x, y = labelled(n=2000, d=5, apart=0)
     assert posterior(x, y) == pytest.approx(0, abs=0.02)
-
-
-def test_tep_ones_is_one_name_for_its_estimators():
-    x, y = labelled()
-    assert tep_ones(x, y) == tep_ones(x, y, estimator="gaussian") == gaussian(moments(x, y))
-    assert tep_ones(x, y, estimator="binary") == binary(moments(x, y))
-    with pytest.raises(UsageError, match="choose from: binary, gaussian, posterior"):
-        tep_ones(x, y, estimator="exact")

@@ -18,7 +18,7 @@ _FEWEST_LADDERS = 3
 _EXACT_LADDERS, _DRAWS = 6, 999
 
 
-def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def between_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean agreement between ladders for every score, over the levels of sparsity that all ladders share.
 
     Parameters
@@ -26,8 +26,6 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     frame : DataFrame
         The tidy table, with at least three ladders. Sparsities are matched to three decimals; of two rungs of one
         ladder that fall on one level the first counts.
-    seed : int
-        Of the permutations, where they are drawn.
 
     Returns
     -------
@@ -40,7 +38,7 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Raises
     ------
     UsageError
-        If there are fewer than three ladders or no level is shared by all.
+        If there are fewer than three ladders, no level is shared by all, or a score lacks a cell.
 
     Notes
     -----
@@ -51,7 +49,8 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     (Tukey's jackknife) with Student's t on one less than the number of ladders.
     Cost: orders × scores × levels × targets × ladders².
     """
-    level = _levels(frame)
+    level = check(frame).assign(sparsity=frame["sparsity"].astype(float).round(_DECIMALS))
+    level = level.drop_duplicates(["sparsity", "ladder", "target", "score"])
     axes = [list(dict.fromkeys(level[name])) for name in ("score", "ladder", "sparsity", "target")]
     scores, ladders, _, targets = axes
     if len(ladders) < _FEWEST_LADDERS:
@@ -71,43 +70,42 @@ def between_summary(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         np.moveaxis(cube[name].to_numpy(float).reshape([len(axis) for axis in axes]), 1, -1)
         for name in ("value", "accuracy")
     )
-    taus = weighted_tau(value, accuracy)
-    silent = np.isnan(taus)
-    mean = _mean(taus, (1, 2))
-    without_ladder = np.array(
-        [_mean(weighted_tau(np.delete(value, j, -1), np.delete(accuracy, j, -1)), (1, 2)) for j in range(len(ladders))]
-    )
-    variance = _jackknife(without_ladder)
-    if len(targets) > 1:
-        variance += _jackknife(np.array([_mean(np.delete(taus, t, axis=2), (1, 2)) for t in range(len(targets))]))
-    half = stats.t.ppf(0.975, len(ladders) - 1) * np.sqrt(variance)
     table = pd.DataFrame(
-        {
-            "score": scores,
-            "ladders": len(ladders),
-            "levels": len(shared),
-            "targets": len(targets),
-            "no_ranking": silent.sum(axis=(1, 2)),
-            "weighted_tau": mean,
-            "low": np.maximum(mean - half, -1),
-            "high": np.minimum(mean + half, 1),
-            "lowest": without_ladder.min(axis=0),
-            "highest": without_ladder.max(axis=0),
-            "p": _exchange_ladders(value, accuracy, mean, seed),
-        }
+        {"score": scores, "ladders": len(ladders), "levels": len(shared), "targets": len(targets)}
+        | _agreement(value, accuracy)
     )
-    table.loc[silent.all(axis=(1, 2)), ["weighted_tau", "low", "high", "lowest", "highest", "p"]] = np.nan
     table["p_holm"] = holm(table["p"])
     return table.sort_values("weighted_tau", ascending=False, kind="stable", ignore_index=True)
 
 
-def _levels(frame: pd.DataFrame) -> pd.DataFrame:
-    level = check(frame).assign(sparsity=frame["sparsity"].astype(float).round(_DECIMALS))
-    return level.drop_duplicates(["sparsity", "ladder", "target", "score"])
+def _agreement(value: np.ndarray, accuracy: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of `between_summary` from ``no_ranking`` to ``p``, of arrays (score, level, target, ladder)."""
+    taus = weighted_tau(value, accuracy)
+    mean = _mean(taus)
+    n_targets, n_ladders = value.shape[2:]
+    without_ladder = np.array(
+        [_mean(weighted_tau(np.delete(value, j, -1), np.delete(accuracy, j, -1))) for j in range(n_ladders)]
+    )
+    variance = _jackknife(without_ladder)
+    if n_targets > 1:
+        variance += _jackknife(np.array([_mean(np.delete(taus, t, axis=2)) for t in range(n_targets)]))
+    half = stats.t.ppf(0.975, n_ladders - 1) * np.sqrt(variance)
+    columns = {
+        "weighted_tau": mean,
+        "low": np.maximum(mean - half, -1),
+        "high": np.minimum(mean + half, 1),
+        "lowest": without_ladder.min(axis=0),
+        "highest": without_ladder.max(axis=0),
+        "p": _exchange_ladders(value, accuracy, mean),
+    }
+    silent = np.isnan(taus)
+    columns = {name: np.where(silent.all(axis=(1, 2)), np.nan, column) for name, column in columns.items()}
+    return {"no_ranking": silent.sum(axis=(1, 2))} | columns
 
 
-def _mean(taus: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    return np.nan_to_num(taus).mean(axis=axes)
+def _mean(taus: np.ndarray) -> np.ndarray:
+    """Mean over levels and targets, where a cell without a ranking counts as 0."""
+    return np.nan_to_num(taus).mean(axis=(1, 2))
 
 
 def _jackknife(without: np.ndarray) -> np.ndarray:
@@ -116,13 +114,14 @@ def _jackknife(without: np.ndarray) -> np.ndarray:
     return (n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
 
 
-def _exchange_ladders(value: np.ndarray, accuracy: np.ndarray, observed: np.ndarray, seed: int) -> np.ndarray:
+def _exchange_ladders(value: np.ndarray, accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """One-sided p-values of the observed means when whole ladders change places."""
     n = value.shape[-1]
     exact = n <= _EXACT_LADDERS
     if exact:
         orders = list(permutations(range(n)))
     else:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         orders = [rng.permutation(n) for _ in range(_DRAWS)]
-    reached = sum(_mean(weighted_tau(value[..., list(order)], accuracy), (1, 2)) >= observed - 1e-9 for order in orders)
+    reached = sum(_mean(weighted_tau(value[..., list(order)], accuracy)) >= observed - 1e-9 for order in orders)
     return reached / len(orders) if exact else (reached + 1) / (len(orders) + 1)

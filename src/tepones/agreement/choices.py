@@ -52,7 +52,7 @@ def regret(score, accuracy, k: int = 1) -> float:
     return float(100 * (chance @ (accuracy.max() - np.maximum(tied, floor))))
 
 
-def regret_under_budget(score, accuracy, size, budget: float, k: int = 1) -> float:
+def regret_under_budget(score, accuracy, size, budget: float) -> float:
     """Regret among the models that fit a budget: the best affordable one against the chosen one.
 
     Parameters
@@ -63,8 +63,6 @@ def regret_under_budget(score, accuracy, size, budget: float, k: int = 1) -> flo
         Cost of every model (bytes, FLOPs, milliseconds).
     budget : float
         Largest cost allowed, in the unit of `size`.
-    k : int
-        As in `regret`.
 
     Returns
     -------
@@ -74,7 +72,7 @@ def regret_under_budget(score, accuracy, size, budget: float, k: int = 1) -> flo
     score, accuracy = as_pair(score, accuracy)
     size, _ = as_pair(size, accuracy)
     fits = size <= budget
-    return regret(score[fits], accuracy[fits], k) if fits.any() else np.nan
+    return regret(score[fits], accuracy[fits]) if fits.any() else np.nan
 
 
 def optimum_distance(score, accuracy, sparsity) -> float:

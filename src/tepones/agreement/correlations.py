@@ -35,13 +35,7 @@ def as_pair(score, accuracy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def no_ranking(score, accuracy) -> str:
-    """Say why two vectors cannot be compared as rankings; the empty string if they can.
-
-    Parameters
-    ----------
-    score, accuracy : array_like, shape (n,)
-        One value per model.
-    """
+    """Say why two vectors, one value per model each, cannot be compared as rankings; the empty string if they can."""
     score, accuracy = as_pair(score, accuracy)
     if score.shape[-1] < 2:
         return "fewer than two models"
@@ -69,11 +63,6 @@ def weighted_tau(score, accuracy) -> float | np.ndarray:
     -------
     float, or ndarray of the leading shape
         In [-1, 1]; NaN where one side is constant or n < 2.
-
-    Raises
-    ------
-    UsageError
-        For a number that is not finite.
 
     Notes
     -----

@@ -11,6 +11,7 @@ from tepones.common.errors import UsageError
 
 # 2^12 = 4,096 signs are still enumerated; beyond, signs are drawn.
 _EXACT_UNITS, _DRAWS = 12, 10_000
+_LEVEL = 0.95
 # Two statistics that differ by less than 10^-9 are the same one computed in another order.
 _DECIMALS = 9
 
@@ -35,12 +36,10 @@ class Interval(NamedTuple):
 
 def two_level_interval(
     cells,
-    level: float = 0.95,
     replicates: int = 10_000,
-    seed: int = 0,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval:
-    """Confidence interval of a mean over ladders and targets, both of which could have been others.
+    """95 % interval of a mean over ladders and targets, both of which could have been others.
 
     Ladders and targets are crossed, so the bootstrap draws ladders with replacement and, independently,
     targets with replacement, and keeps whole rows and columns together; rungs of one ladder are never
@@ -53,12 +52,8 @@ def two_level_interval(
     ----------
     cells : array_like, shape (..., J, T)
         One number per ladder and target, complete and finite.
-    level : float
-        Nominal coverage, in (0, 1).
     replicates : int
-        Bootstrap replicates.
-    seed : int
-        Of the resampling. The same ladders and targets are drawn for every leading index.
+        Bootstrap replicates, the same draws of ladders and targets for every leading index.
     bounds : (float, float)
         Range of the statistic; the interval is cut there.
 
@@ -81,18 +76,16 @@ def two_level_interval(
     if not np.isfinite(cells).all():
         where = np.argwhere(~np.isfinite(cells))[0]
         raise UsageError(f"cells[{', '.join(map(str, where))}] is not finite; the table must be complete")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; it must lie between 0 and 1")
     lead, (ladders, targets) = cells.shape[:-2], cells.shape[-2:]
     tables = cells.reshape(-1, ladders, targets)
     mean = tables.mean(axis=(1, 2))
     low, high, p = (np.full(len(tables), np.nan) for _ in range(3))
     if ladders > 1:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         draw_ladders = rng.multinomial(ladders, np.full(ladders, 1 / ladders), replicates) / ladders
         draw_targets = rng.multinomial(targets, np.full(targets, 1 / targets), replicates) / targets
         error, df = _standard_error(tables)
-        tails = np.array([1 - level, 1 + level]) / 2
+        tails = np.array([1 - _LEVEL, 1 + _LEVEL]) / 2
         for i, table in enumerate(tables):
             if error[i] < 10**-_DECIMALS:
                 if abs(mean[i]) < 10**-_DECIMALS:

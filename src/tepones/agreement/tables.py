@@ -23,14 +23,14 @@ MEASURES = {
 }
 
 
-def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.DataFrame:
+def summary(frame: pd.DataFrame, replicates: int = 10_000) -> pd.DataFrame:
     """How well every score ranks the rungs of a ladder, with 95 % intervals over ladders and targets.
 
     Parameters
     ----------
     frame : DataFrame
         The tidy table, or `within_ladder` of it.
-    replicates, seed : int
+    replicates : int
         Of the two-level bootstrap.
 
     Returns
@@ -56,7 +56,7 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
     table = pd.DataFrame({"score": scores})
     for name, bounds in MEASURES.items():
         numbers = _cube(cells, name, scores)
-        found = two_level_interval(numbers, replicates=replicates, seed=seed, bounds=bounds)
+        found = two_level_interval(numbers, replicates, bounds)
         table[name], table[f"{name}_low"], table[f"{name}_high"] = found.mean, found.low, found.high
         if name == "weighted_tau":
             table.insert(1, "ladders", numbers.shape[1])
@@ -75,12 +75,7 @@ def summary(frame: pd.DataFrame, replicates: int = 10_000, seed: int = 0) -> pd.
     return table.sort_values("weighted_tau", ascending=False, kind="stable", ignore_index=True)
 
 
-def paired_differences(
-    frame: pd.DataFrame,
-    reference: str | None = None,
-    replicates: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
+def paired_differences(frame: pd.DataFrame, reference: str | None = None, replicates: int = 10_000) -> pd.DataFrame:
     """Differences in weighted τ between scores on the same ladders and targets, corrected for how many are looked at.
 
     Parameters
@@ -89,7 +84,7 @@ def paired_differences(
         The tidy table, or `within_ladder` of it.
     reference : str, optional
         Compare only this score (as ``first``) with every other one; without it all pairs are compared.
-    replicates, seed : int
+    replicates : int
         Of the two-level bootstrap of the differences.
 
     Returns
@@ -109,7 +104,7 @@ def paired_differences(
         raise UsageError(f"only the score {scores[0]!r} is there; a difference needs two")
     numbers = _cube(cells, "weighted_tau", scores)
     first, second = np.array(pairs).T
-    found = two_level_interval(numbers[first] - numbers[second], replicates=replicates, seed=seed)
+    found = two_level_interval(numbers[first] - numbers[second], replicates)
     return pd.DataFrame(
         {
             "first": [scores[i] for i in first],

@@ -84,12 +84,7 @@ def _one_value(frame: pd.DataFrame, of: list[str], names: list[str]) -> None:
 
 
 def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
-    """Agreement inside every ladder: how well the score orders the rungs of one ladder.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The tidy table.
+    """Agreement inside every ladder of the tidy table: how well the score orders the rungs of one ladder.
 
     Returns
     -------
@@ -126,12 +121,7 @@ def within_ladder(frame: pd.DataFrame) -> pd.DataFrame:
 def budget_regret(frame: pd.DataFrame, budgets) -> pd.DataFrame:
     """Accuracy lost by trusting a score to pick the best backbone below B bytes, from all ladders.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        The tidy table with a column ``bytes``.
-    budgets : iterable of float
-        Sizes in bytes.
+    The tidy table needs a column ``bytes``, in which the budgets are given too.
 
     Returns
     -------

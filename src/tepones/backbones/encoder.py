@@ -87,7 +87,8 @@ class Encoder:
     @property
     def n_features(self) -> int:
         """D, the size of the last layer's input."""
-        return n_inputs(self.classifier)
+        last = self.classifier
+        return last.in_features if isinstance(last, nn.Linear) else last.in_channels
 
     @property
     def n_classes(self) -> int:
@@ -121,14 +122,8 @@ class Encoder:
 
 
 def last_layer(model: nn.Module) -> str:
-    """Name of the last linear layer or convolution of a classifier.
+    """Name of the last linear layer or convolution to be registered.
 
-    In every torchvision classifier, and in every backbone of this project, the classifier is the last to be
-    registered.
+    In every torchvision classifier, and in every backbone of this project, that is the classifier.
     """
     return [name for name, layer in model.named_modules() if isinstance(layer, LAYERS)][-1]
-
-
-def n_inputs(layer: LAYERS) -> int:
-    """Size of what a linear layer, or channels of what a convolution, takes."""
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels

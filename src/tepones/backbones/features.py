@@ -12,18 +12,10 @@ BATCH = 512 * 32 * 32
 
 @torch.inference_mode()
 def extract(backbone: Backbone, images: np.ndarray) -> np.ndarray:
-    """Features that the encoder makes of images.
+    """Features (N, D), float32, that the encoder makes of uint8 images (N, H, W, 3).
 
-    Parameters
-    ----------
-    backbone : Backbone
-        Left in evaluation mode.
-    images : ndarray of uint8, shape (N, H, W, 3)
-
-    Returns
-    -------
-    ndarray of float32, shape (N, D)
-        Cost: one forward pass; memory of one batch of 512 images of 32×32 pixels, or as many pixels of others.
+    The backbone is left in evaluation mode. Cost: one forward pass; memory of one batch of 512 images of 32×32 pixels,
+    or as many pixels of others.
     """
     return _forward(backbone, backbone.encoder, images).numpy()
 

@@ -27,17 +27,10 @@ class ConvolutionalHead(Backbone):
 def from_torchvision(name: str, n_classes: int) -> Backbone:
     """Backbone whose encoder is a torchvision classifier without its last layer; a feature is what that layer takes.
 
-    Parameters
-    ----------
-    name : str
-        Name in torchvision (``"resnet18"``).
-    n_classes : int
-        Number of source classes.
-
     Raises
     ------
     UsageError
-        If torchvision has no such classifier.
+        If torchvision has no classifier of this name.
     """
     from tepones.common._torchvision import torchvision  # takes seconds, which other backbones do not need
 

@@ -18,7 +18,7 @@ def file(name: str) -> Path:
 
 
 def read(name: str, backbone: str) -> tuple[Backbone, str]:
-    """Load released weights.
+    """Load released float32 weights, and return the backbone with the SHA-256 of the file.
 
     Parameters
     ----------
@@ -26,13 +26,6 @@ def read(name: str, backbone: str) -> tuple[Backbone, str]:
         Name of the file, ``weights/NAME.safetensors``; its tensors are named and shaped as torchvision's.
     backbone : str
         A classifier of torchvision's, for example ``"torchvision:mobilenet_v2"``.
-
-    Returns
-    -------
-    Backbone
-        With float32 weights.
-    str
-        SHA-256 of the file.
 
     Raises
     ------

@@ -52,27 +52,14 @@ def simclr(
 ) -> None:
     """Train the encoder without labels, then the source classifier on its frozen features, in place.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    images : ndarray of uint8, shape (N, H, W, 3)
-    labels : ndarray of int, shape (N,)
-        For the classifier alone.
-    training : Training
-        Of the encoder.
-    seed : int
-        Of the order of the images, the views and the projection head.
-    after_step : callable, optional
-        As in `train`, for the encoder.
+    Parameters are those of `tepones.backbones.training.train`. The labels serve the classifier alone, `training` and
+    `after_step` the encoder; the seed also decides the views and the projection head. Cost: twice the training of the
+    same number of epochs with labels, because each image has two views.
 
     Raises
     ------
     TeponesError
         If a gradient is not finite; names the step and the layer.
-
-    Notes
-    -----
-    Cost: twice the training of the same number of epochs with labels, because each image has two views.
     """
     pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
     torch.manual_seed(seed)
@@ -104,15 +91,7 @@ def simclr(
 def nt_xent(projections: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
     """Normalised temperature-scaled cross-entropy, equation 1 of the paper, averaged over all views.
 
-    Parameters
-    ----------
-    projections : tensor, shape (2 N, P)
-        Rows i and N + i are the views of image i.
-    temperature : float
-
-    Returns
-    -------
-    scalar tensor
+    Rows i and N + i of the projections (2 N, P) are the views of image i.
     """
     n_images = len(projections) // 2
     unit = functional.normalize(projections)

@@ -15,13 +15,7 @@ EXPANSION = 4
 
 
 def small_mobilenet(n_classes: int) -> Backbone:
-    """Eight inverted residuals and a last 1×1 convolution: 184,816 encoder parameters, 128 features.
-
-    Parameters
-    ----------
-    n_classes : int
-        Number of source classes.
-    """
+    """Eight inverted residuals and a last 1×1 convolution: 184,816 encoder parameters, 128 features."""
     blocks, n_in = [], 16
     for n_out, stride, n_blocks in STAGES:
         for i in range(n_blocks):

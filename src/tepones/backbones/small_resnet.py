@@ -32,14 +32,9 @@ class BasicBlock(nn.Module):
 
 
 def small_resnet(n_classes: int, width: int = 16) -> Backbone:
-    """Residual network with stages of `width` × (1, 2, 4, 8) channels: 307,536 encoder parameters, 128 features.
+    """Residual network with stages of `width` × (1, 2, 4, 8) channels, the last of which are the features.
 
-    Parameters
-    ----------
-    n_classes : int
-        Number of source classes.
-    width : int
-        Channels of the first stage; the feature has 8 × width entries.
+    At the default width it has 307,536 encoder parameters and 128 features.
     """
     stages = [BasicBlock(width, width, 1)]
     stages += [BasicBlock(width * k, width * 2 * k, 2) for k in (1, 2, 4)]

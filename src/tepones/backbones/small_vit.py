@@ -37,16 +37,6 @@ class Transformer(nn.Module):
         return self.layers(self.stem(images).flatten(2).transpose(1, 2)).mean(1)
 
 
-def small_vit(n_classes: int, width: int = 64, depth: int = 4) -> Backbone:
-    """Vision transformer of `depth` layers and `width` features: 228,944 encoder parameters, 64 features.
-
-    Parameters
-    ----------
-    n_classes : int
-        Number of source classes.
-    width : int
-        Size of a token and of the feature; a multiple of 16, the size of a head.
-    depth : int
-        Layers.
-    """
-    return Backbone(Transformer(width, depth, n_tokens=16), width, n_classes)
+def small_vit(n_classes: int) -> Backbone:
+    """Vision transformer of 4 layers with heads of size 16: 228,944 encoder parameters, 64 features."""
+    return Backbone(Transformer(width=64, depth=4, n_tokens=16), 64, n_classes)

@@ -60,7 +60,7 @@ def train(
     labels : ndarray of int, shape (N,)
     training : Training
     seed : int
-        Seed of the order of the images.
+        Of the order of the images.
     masks : mapping of name to bool tensor, optional
         Weights (names as in `named_parameters`) to hold at zero where the mask is False. They are set to zero
         after every step, so neither momentum nor weight decay can revive one.
@@ -95,16 +95,8 @@ def fit(
 ) -> None:
     """Minimise a loss over batches of rows: the loop behind `train`, for any network and any loss.
 
-    The parameters that are not described here are those of `train`.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Its parameters are trained.
-    loss : callable
-        Takes the row numbers of a batch, returns its mean loss.
-    n_images : int
-        Number of rows.
+    The loss takes the row numbers of a batch, of which there are `n_images`, and returns their mean loss. All other
+    parameters are those of `train`.
     """
     network.train().to(memory_format=torch.channels_last)  # replaces the weights' storage: before all else
     named = dict(network.named_parameters())

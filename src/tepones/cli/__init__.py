@@ -118,9 +118,9 @@ def prunable(backbone: str) -> None:
     BACKBONE is a backbone of the study such as small-vit, or torchvision:NAME for one of torchvision's classifiers.
     """
     from tepones.backbones import BACKBONES
-    from tepones.pruning import overview
+    from tepones.companion import prunable as listing
 
-    click.echo("\n".join(overview.lines(BACKBONES.load(backbone)(1))))
+    click.echo("\n".join(listing.lines(BACKBONES.load(backbone)(1))))
 
 
 for command in (rank.score, rank.rank, rank.bench, ledger.ledger, data.download):

@@ -106,15 +106,15 @@ def rank(
 def bench(what: str, size: str | None, scores: str | None, form: str) -> None:
     """Time the scores against one product XᵀX of the same features, or pruning against its goals, on one thread."""
     if what == "scores":
-        from tepones.scores import bench as benchmark
+        from tepones.companion.bench import scores as benchmark
 
         table = benchmark.bench(size or "medium", _names(scores))
     elif size or scores is not None:
         raise UsageError("--size and --scores are options of `bench scores`; `bench pruning` has neither")
     else:
-        from tepones.pruning import bench
+        from tepones.companion.bench import pruning
 
-        table = bench.bench()
+        table = pruning.bench()
     click.echo(_text(table, form))
 
 

@@ -22,11 +22,7 @@ class Strict(BaseModel):
 def first_error(error: ValidationError, written: Callable[[Place], Place] = lambda place: place) -> str:
     """First of the things that are wrong with what a model was given, in one line: the field, the reason, the value.
 
-    Parameters
-    ----------
-    error : ValidationError
-    written : callable, optional
-        From the place of a field in the model, ``("ladders", 0, "seed")``, to where its author wrote it.
+    `written` turns the place of a field in the model, ``("ladders", 0, "seed")``, into where its author wrote it.
     """
     first = error.errors()[0]
     words = [".".join(str(part) for part in written(first["loc"])), one_line(first["msg"])]

@@ -18,17 +18,7 @@ def one_line(error: object) -> str:
 
 
 def choose(kind: str, name: str, choices) -> None:
-    """Raise `UsageError` unless `name` is one of `choices`; the line lists the valid ones.
-
-    Parameters
-    ----------
-    kind : str
-        What is being chosen, in the words of the design (``"profile"``, ``"score"``).
-    name : str
-        The user's choice.
-    choices : iterable of str
-        The valid names.
-    """
+    """Raise `UsageError` unless `name` is one of `choices`; the line says the kind of thing and lists the choices."""
     choices = sorted(choices)
     if name not in choices:
         raise UsageError(f"unknown {kind} {name!r}; choose from: {', '.join(choices)}")

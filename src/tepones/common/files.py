@@ -42,13 +42,7 @@ def remove_strays(folder: Path) -> None:
 
 
 def read_whole(path: Path, largest: int) -> bytes:
-    """Content of a file.
-
-    Parameters
-    ----------
-    path : Path
-    largest : int
-        Most bytes that it may have.
+    """Content of a file of at most so many bytes.
 
     Raises
     ------
@@ -65,13 +59,7 @@ def read_whole(path: Path, largest: int) -> bytes:
 
 
 def content_hash(path: Path, size: int | None = None) -> str:
-    """SHA-256 of a file; memory of one block.
-
-    Parameters
-    ----------
-    path : Path
-    size : int, optional
-        Bytes that it must have, if known: of another file nothing is read.
+    """SHA-256 of a file, from memory of one block; of a file that has not the given size nothing is read.
 
     Raises
     ------

@@ -14,7 +14,7 @@ class Registry(dict[str, str]):
     Parameters
     ----------
     kind : str
-        What is registered, in the words of the design (``"task"``); used in messages.
+        What is registered, for messages: ``"task"``.
     entries : dict of str to str
     families : mapping of str to str, optional
         For names of the form ``FAMILY:MEMBER``: from the family to ``"module:object"``. The object takes the
@@ -34,13 +34,7 @@ class Registry(dict[str, str]):
         raise UsageError(f"unknown {self.kind} {name!r}; choose from: {', '.join(valid)}")
 
     def load(self, name: str) -> Any:
-        """Import and return the object behind a name.
-
-        Raises
-        ------
-        UsageError
-            If the name is unknown; lists the valid ones.
-        """
+        """Import and return the object behind a name; an unknown name raises UsageError, which lists the valid ones."""
         module, _, attribute = self[name].partition(":")
         found = getattr(import_module(module), attribute)
         return found if name in self else partial(found, name.partition(":")[2])

@@ -1,4 +1,12 @@
-"""What criteria and schedules share."""
+"""What criteria and schedules are given, and what they share.
+
+A *criterion* is a function of a backbone and a `Setting`. It leaves the backbone as it is and returns a saliency for
+each prunable weight: a tensor of the weight's shape, larger where the weight matters more.
+
+A *schedule* is a function of a backbone, its masks, a sparsity in [0, 1) and a `Setting`. The backbone is the rung
+before, unless `tepones.pruning.STARTS` says otherwise. The schedule turns it, in place, into the rung of this sparsity
+and returns the masks of that rung, which are nested in the masks it was given unless its own docstring says otherwise.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +84,7 @@ def choose_masks(backbone: Backbone, within: Masks, sparsity: float, setting: Se
 
 
 def prune(backbone: Backbone, within: Masks, sparsity: float, setting: Setting) -> Masks:
-    """As `choose_masks`; then sets the pruned weights of the backbone to zero, in place, and returns the masks."""
+    """Choose masks as `choose_masks` does, and set the pruned weights of the backbone to zero, in place."""
     masks = choose_masks(backbone, within, sparsity, setting)
     apply(backbone, masks)
     return masks

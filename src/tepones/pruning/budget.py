@@ -50,10 +50,7 @@ class Budget:
 
 
 def budget(encoder: Encoder) -> Budget:
-    """Measure the whole budget of an encoder.
-
-    Cost: a few more forward passes of one picture than the latency is the median of.
-    """
+    """The whole budget of an encoder, for a few more forward passes of one picture than the latency needs."""
     dense, sparse = stored_bytes(encoder)
     return Budget(
         nonzero_weights(encoder), dense, sparse, flops(encoder), latency_ms(encoder), peak_activation_bytes(encoder)
@@ -97,7 +94,7 @@ def compress(content: bytes) -> bytes:
 
 @torch.inference_mode()
 def flops(encoder: Encoder) -> int:
-    """Floating-point operations of the encoder for one picture: two for a multiply-add, zeros not left out."""
+    """Floating-point operations of the encoder for one picture, as `Budget` counts them."""
     heads: list[int] = []
 
     def count_head(head: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -128,9 +125,9 @@ def latency_ms(encoder: Encoder) -> float:
 
 @torch.inference_mode()
 def peak_activation_bytes(encoder: Encoder) -> int:
-    """Most bytes of activations that are alive at once for one picture, the input included.
+    """Most bytes of activations that are alive at once for one picture, as `Budget` counts them.
 
-    Counts what tensors hold, not the scratch memory inside of an operator, so it is the same on every machine.
+    Scratch memory inside of an operator does not count, so the number is the same on every machine.
     """
     picture = _picture(encoder)
     with _Alive(picture) as alive:
@@ -143,12 +140,7 @@ class _Alive(TorchDispatchMode):
 
     Torch calls it for every operator. The memory of each new tensor is added when an operator returns it, and taken
     off when Python frees it. Tensors that share their memory, as a view and what it is a view of, count once. The
-    weights, which no operator makes, are not counted.
-
-    Parameters
-    ----------
-    picture : tensor
-        The network's input, which counts from the start.
+    network's input counts from the start; the weights, which no operator makes, are not counted.
     """
 
     def __init__(self, picture: torch.Tensor):

@@ -32,6 +32,11 @@ def prunable(backbone: Backbone) -> dict[str, nn.Parameter]:
     return weights
 
 
+def n_weights(backbone: Backbone) -> int:
+    """Number of prunable weights, zeros included."""
+    return sum(weight.numel() for weight in prunable(backbone).values())
+
+
 def _embeds(layer: nn.Conv2d, attends: bool) -> bool:
     """Whether a convolution makes a transformer's tokens: it is beside attention, or cuts an RGB image into patches."""
     return attends or (layer.in_channels == 3 and layer.kernel_size == layer.stride != (1, 1))
@@ -133,13 +138,7 @@ def _quotas(n_keep: int, sizes: list[int], n_alive: list[int]) -> list[int]:
 
 @torch.no_grad()
 def apply(backbone: Backbone, masks: Masks) -> None:
-    """Set the pruned weights to zero, in place.
-
-    Raises
-    ------
-    UsageError
-        If a mask has an unknown name.
-    """
+    """Set the pruned weights to zero, in place; a mask of an unknown name raises UsageError."""
     weights = prunable(backbone)
     for name, mask in masks.items():
         choose("prunable weight", name, weights)

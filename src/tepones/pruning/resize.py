@@ -18,24 +18,15 @@ State = Mapping[str, torch.Tensor]
 def resize(backbone: Backbone, state: State) -> None:
     """Change the shapes of convolutions, linear layers, BatchNorm and LayerNorm to those of a state, in place.
 
-    Afterwards `load_state_dict(state)` fits. Where the shapes are already those of the state nothing changes.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        Newly made. The values of what is resized are arbitrary afterwards.
-    state : mapping of name to tensor
-        All parameters and buffers of a backbone of this architecture that lost channels or gained biases.
+    The state holds all parameters and buffers of a backbone of this architecture that lost channels or gained biases.
+    Afterwards `load_state_dict(state)` fits, and the values of what was resized are arbitrary. Where
+    the shapes are those of the state already nothing changes. Cost: one look at each tensor.
 
     Raises
     ------
     TeponesError
         If a tensor is missing, too many, or of a shape that its layer cannot take; one line that names the first. The
         backbone may then have changed.
-
-    Notes
-    -----
-    Cost: one look at each tensor.
     """
     for path, layer in backbone.named_modules():
         weight, bias = state.get(f"{path}.weight"), state.get(f"{path}.bias")

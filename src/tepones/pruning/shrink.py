@@ -38,27 +38,15 @@ _UNKNOWN = float("nan")
 
 @torch.no_grad()
 def shrink(backbone: Backbone) -> Backbone:
-    """Remove the dead channels of a pruned backbone.
+    """A copy of a pruned backbone without its dead channels, in evaluation mode.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        Not changed.
-
-    Returns
-    -------
-    Backbone
-        In evaluation mode, smaller, with the same features and logits up to rounding (1e-5 on real inputs). Folding
-        uses the running statistics of BatchNorm: it is for use, not for further training.
+    It has the same features and logits up to rounding (1e-5 on real inputs). Folding uses the running statistics of
+    BatchNorm: the copy is for use, not for further training. Cost: a few passes over the weights.
 
     Raises
     ------
     TeponesError
         If the encoder cannot be traced.
-
-    Notes
-    -----
-    Cost: a few passes over the weights.
     """
     small = copy.deepcopy(backbone).eval()
     encoder = small.encoder

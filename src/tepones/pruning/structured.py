@@ -12,7 +12,7 @@ from torch import nn
 
 from tepones.backbones.base import Backbone
 from tepones.common.errors import UsageError
-from tepones.pruning.masks import prunable
+from tepones.pruning.masks import n_weights
 
 #: The network loses no more than this fraction of its channels at once (our choice): the library leaves out the layers
 #: that would lose their last one, so beyond it more asked means less removed.
@@ -22,6 +22,9 @@ _HALVINGS = 12
 
 def structured(backbone: Backbone, sparsity: float, n_dense: int | None = None, image_size: int = 32) -> Backbone:
     """Remove the channels of least magnitude until a fraction of the prunable weights is gone.
+
+    A channel's importance is the library's group magnitude: the mean, over the layers that share the channel, of the
+    norm of its weights. Channels of the whole network are compared. Cost: about a dozen traces of the network.
 
     Parameters
     ----------
@@ -45,20 +48,15 @@ def structured(backbone: Backbone, sparsity: float, n_dense: int | None = None, 
     UsageError
         If the sparsity is outside [0, 1), or out of reach because nine tenths of the channels are the most that goes
         at once; if the network has attention, whose heads the library cannot cut.
-
-    Notes
-    -----
-    A channel's importance is the library's group magnitude: the mean, over the layers that share the channel, of the
-    norm of its weights. Channels of the whole network are compared. Cost: about a dozen traces of the network.
     """
     if not 0 <= sparsity < 1:
         raise UsageError(f"sparsity {sparsity} is outside [0, 1)")
     if any(isinstance(layer, nn.MultiheadAttention) for layer in backbone.modules()):
         raise UsageError("structured pruning removes channels of convolutions; this backbone has attention")
-    total = n_dense or _n_weights(backbone)
+    total = n_dense or n_weights(backbone)
 
     def reached(network: Backbone) -> float:
-        return 1 - _n_weights(network) / total
+        return 1 - n_weights(network) / total
 
     if reached(backbone) >= sparsity:
         return copy.deepcopy(backbone).eval()
@@ -76,10 +74,6 @@ def structured(backbone: Backbone, sparsity: float, n_dense: int | None = None, 
         else:
             high, best = middle, pruned
     return best
-
-
-def _n_weights(backbone: Backbone) -> int:
-    return sum(weight.numel() for weight in prunable(backbone).values())
 
 
 def _without_channels(backbone: Backbone, fraction: float, image_size: int) -> Backbone:

@@ -9,16 +9,7 @@ from tepones.ranking.ranker import Ranking
 
 
 def chart(ranked: Ranking) -> alt.TopLevelMixin:
-    """The deciding score of each backbone, best on top, with what shuffled labels get.
-
-    Parameters
-    ----------
-    ranked : Ranking
-
-    Returns
-    -------
-    altair chart
-    """
+    """The deciding score of each backbone, best on top, with what shuffled labels get."""
     name = ranked.deciding
     frame = ranked.table[["rank", "backbone", name, "null", "flags", "sparsity"]].rename(columns={name: "value"})
     base = alt.Chart(frame).encode(

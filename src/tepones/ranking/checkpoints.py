@@ -15,7 +15,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from reprlib import repr as short
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -67,18 +67,8 @@ class _Preparation(Strict):
         return self
 
 
-class Metadata(NamedTuple):
-    """What a file says of itself; None where it says nothing.
-
-    Attributes
-    ----------
-    architecture : str or None
-    preparation : Preparation or None
-    """
-
-    architecture: str | None = None
-    preparation: Preparation | None = None
-
+#: What a file says of itself, None where it says nothing: architecture and preparation.
+Metadata = tuple[str | None, Preparation | None]
 
 #: A counter that old checkpoints lack and that changes nothing.
 _COUNTER = "num_batches_tracked"
@@ -175,23 +165,17 @@ def load(path: str | Path, architecture: str | None = None, prepared: Preparatio
         If there is no such file, its suffix is another, or the architecture is unknown.
     """
     path = Path(path)
-    state, metadata = read(path)
-    architecture = architecture or metadata.architecture or recognise(state, path)
-    model = assemble(state, architecture, path)
-    return Encoder(path.stem, architecture, model, prepared or metadata.preparation or preparation(architecture))
+    state, (named, stored) = _read(path)
+    architecture = architecture or named or _recognise(state, path)
+    model = _assemble(state, architecture, path)
+    return Encoder(path.stem, architecture, model, prepared or stored or preparation(architecture))
 
 
 def from_torchvision(architecture: str, download: bool = False, untrained: bool = False) -> Encoder:
     """A torchvision classifier by its name, with its published weights from torch's cache.
 
-    Parameters
-    ----------
-    architecture : str
-        One of `torchvision_names()`.
-    download : bool
-        Whether to fetch published weights that the cache lacks.
-    untrained : bool
-        Whether to take the initial weights in their place, as a control; the encoder's `trained` is False.
+    Weights that the cache lacks are fetched if `download` is true. If `untrained` is true, the initial weights take
+    their place, as a control, and the encoder's `trained` is False.
 
     Raises
     ------
@@ -224,27 +208,20 @@ def from_torchvision(architecture: str, download: bool = False, untrained: bool 
 def write(path: str | Path, model: nn.Module, architecture: str, prepared: Preparation | None = None) -> None:
     """Write a safetensors file whose metadata say what `load` needs to know: architecture and preparation.
 
-    Parameters
-    ----------
-    path : str or Path
-    model : nn.Module
-    architecture : str
-        One of `architectures()`, or ``torchvision:NAME``.
-    prepared : Preparation, optional
-        How pictures become its input; as `preparation` says if left out.
+    The architecture is one of `architectures()`, or ``torchvision:NAME``; its preparation is that of `preparation` if
+    no other is given.
     """
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     about = json.dumps(asdict(prepared or preparation(architecture)))
     write_atomically(Path(path), save(state, {"architecture": architecture, "preparation": about}))
 
 
-def read(path: Path) -> tuple[State, Metadata]:
-    """Tensors and metadata of a file; raises as `load` does."""
+def _read(path: Path) -> tuple[State, Metadata]:
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: expected a checkpoint that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    return _read_safetensors(path) if path.suffix == SAFETENSORS else (_read_torch(path), Metadata())
+    return _read_safetensors(path) if path.suffix == SAFETENSORS else (_read_torch(path), (None, None))
 
 
 def _read_safetensors(path: Path) -> tuple[State, Metadata]:
@@ -264,12 +241,12 @@ def _metadata(path: Path, written: Mapping[str, str]) -> Metadata:
             "remove it, and name a known one: ARCHITECTURE=FILE"
         )
     if "preparation" not in written:
-        return Metadata(architecture)
+        return architecture, None
     try:
         prepared = _Preparation.model_validate_json(written["preparation"])
     except ValidationError as error:
         raise TeponesError(f"{path}: preparation in its metadata: {first_error(error)}") from None
-    return Metadata(architecture, Preparation(**prepared.model_dump()))
+    return architecture, Preparation(**prepared.model_dump())
 
 
 def _read_torch(path: Path) -> State:
@@ -292,14 +269,8 @@ def _read_torch(path: Path) -> State:
     return dict(content)
 
 
-def recognise(state: State, path: Path) -> str:
-    """The architecture whose tensors have these names and, up to the number of classes, these shapes.
-
-    Raises
-    ------
-    TeponesError
-        If there is none.
-    """
+def _recognise(state: State, path: Path) -> str:
+    """The architecture whose tensors have these names and, up to the number of classes, these shapes."""
     n_weights = sum(tensor.numel() for tensor in state.values())
 
     def unlikely(name: str) -> int:
@@ -315,24 +286,8 @@ def recognise(state: State, path: Path) -> str:
     )
 
 
-def assemble(state: State, architecture: str, path: Path) -> nn.Module:
-    """A model with the weights of a file.
-
-    Parameters
-    ----------
-    state : dict of str to Tensor
-    architecture : str
-        One of `architectures()`.
-    path : Path
-        For the message.
-
-    Raises
-    ------
-    TeponesError
-        If a tensor is missing, too many or of another shape; one line that names the first.
-    UsageError
-        If the architecture is unknown.
-    """
+def _assemble(state: State, architecture: str, path: Path) -> nn.Module:
+    """A model with the weights of a file, which may hold no other tensors and none of another shape."""
     misfit = _misfit(architecture, state)
     if misfit:
         raise TeponesError(f"{path}: no {architecture}: {misfit}")

@@ -10,14 +10,7 @@ from tepones.common.errors import TeponesError, UsageError, one_line
 def read_features(path: str | Path) -> dict[str, np.ndarray]:
     """Read the arrays that `tepones.scores.score` takes from a ``.npz`` file; nothing pickled in it is read.
 
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``features``, ``labels`` and, if the file has them, ``probabilities``.
+    They are ``features``, ``labels`` and, if the file has them, ``probabilities``.
 
     Raises
     ------

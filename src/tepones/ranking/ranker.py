@@ -1,7 +1,7 @@
 """Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -73,15 +73,11 @@ def rank(
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
         share a rank.
-    max_bytes : int, optional
-        Leave out backbones whose encoder takes more bytes in a compressed file.
-    max_flops : int, optional
-        Leave out backbones whose encoder takes more floating-point operations for one picture.
-    download : bool
-        Whether to fetch published weights of torchvision classifiers that torch's cache lacks; without it such a
-        classifier is left out.
-    untrained : bool
-        Whether names of torchvision classifiers stand for their initial weights, as a control.
+    max_bytes, max_flops : int, optional
+        Leave out backbones whose encoder takes more bytes in a compressed file, or more floating-point operations for
+        one picture.
+    download, untrained : bool
+        As `load_backbones` takes them.
     pixels : int, optional
         Side of the input of every backbone, in place of its own; what is cut off around it keeps its share. To
         override more, load a backbone with a `Preparation`: `tepones.ranking.checkpoints.load`.
@@ -102,8 +98,7 @@ def rank(
         If a picture cannot be decoded. A backbone that cannot be loaded or scored raises nothing: it is in
         `Ranking.left_out`.
     """
-    for name in scores:
-        SCORES.load(name)
+    with_probabilities = any([SCORES.load(name).needs == "probabilities" for name in scores])
     if pixels is not None and pixels < 1:
         raise UsageError(f"pixels must be at least 1, not {pixels}")
     opened = open_target(target)
@@ -129,7 +124,7 @@ def rank(
         costs[encoder.name] = cost
     rows, columns = [], list(scores)
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
-        outputs = _run(opened, encoders, _wants_probabilities(scores), Path(folder))
+        outputs = _run(opened, encoders, with_probabilities, Path(folder))
         for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
             # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
             facts = {
@@ -154,16 +149,6 @@ def rank(
 def _at(preparation: Preparation, pixels: int) -> Preparation:
     """The same preparation for an input of another side."""
     return replace(preparation, resize=round(preparation.resize * pixels / preparation.crop), crop=pixels)
-
-
-def _input(preparation: Preparation) -> str:
-    """Side of the input, and of the picture that it is cut from where that is larger."""
-    crop, resize = preparation.crop, preparation.resize
-    return f"{crop}" if crop == resize else f"{crop} ({resize})"
-
-
-def _wants_probabilities(scores: Iterable[str]) -> bool:
-    return any("probabilities" in SCORES.load(name).parameters for name in scores)
 
 
 def _run(
@@ -198,14 +183,14 @@ def _run(
 
 
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
-    first = table.iloc[0]
+    first, crop, resize = table.iloc[0], encoder.preparation.crop, encoder.preparation.resize
     flags = {"N ≤ D": first["n_le_d"], "saturated": first["saturated"], "untrained": not encoder.trained}
     return {
         "backbone": encoder.name,
         **dict(zip(_columns(table), table["value"], strict=True)),
         "null": first["null"],
         "flags": ", ".join(flag for flag, raised in flags.items() if raised),
-        "input": _input(encoder.preparation),
+        "input": f"{crop}" if crop == resize else f"{crop} ({resize})",
         "features": int(first["n_features"]),
         "active": int(first["active_features"]),
     }

@@ -30,7 +30,7 @@ from tepones.common.config import Strict, first_error
 from tepones.common.errors import TeponesError, choose, one_line
 from tepones.common.files import write_atomically
 from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
-from tepones.pruning.masks import prunable
+from tepones.pruning.masks import n_weights
 from tepones.pruning.resize import resize
 from tepones.ranking import checkpoints
 
@@ -111,13 +111,7 @@ def names() -> list[str]:
 
 
 def manifest(ladder: Path) -> Manifest:
-    """Read the manifest of a ladder's folder.
-
-    Raises
-    ------
-    TeponesError
-        If it is missing, damaged, or a field is missing or wrong; one line that names the file and the field.
-    """
+    """The manifest of a ladder's folder; a missing or wrong one raises TeponesError, which names file and field."""
     path = ladder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -128,14 +122,7 @@ def manifest(ladder: Path) -> Manifest:
 
 
 def load(ladder: Path, file: str) -> Encoder:
-    """Load a rung.
-
-    Parameters
-    ----------
-    ladder : Path
-        Folder of the ladder.
-    file : str
-        Name of the rung's file.
+    """Load a rung: the file of this name in the folder of a ladder.
 
     Raises
     ------
@@ -157,7 +144,7 @@ def load(ladder: Path, file: str) -> Encoder:
     model = checkpoints.build(about.architecture, 1)
     if not isinstance(model, Backbone):
         raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
-    n_dense = _n_weights(model)
+    n_dense = n_weights(model)
     try:
         state = safetensors.torch.load(_unpack(content, model))
     except (OSError, EOFError, zlib.error, safetensors.SafetensorError) as error:
@@ -212,7 +199,7 @@ def write(
     rungs: list[dict[str, Any]] = []
     for level, model in enumerate(backbones):
         if level == 0:
-            n_dense = _n_weights(model)
+            n_dense = n_weights(model)
         _round(model)
         encoder = Encoder("", about["architecture"], model, preparation)
         content = compress(serialise(_state(model)))
@@ -241,10 +228,6 @@ def _unpack(content: bytes, model: nn.Module) -> bytes:
     if len(unpacked) > most:
         raise gzip.BadGzipFile(f"unpacks to more than {most:,} bytes")
     return unpacked
-
-
-def _n_weights(backbone: Backbone) -> int:
-    return sum(weight.numel() for weight in prunable(backbone).values())
 
 
 def _prunable(model: nn.Module) -> list[torch.Tensor]:

@@ -34,7 +34,7 @@ SCORES = Registry(
         "sfda": "tepones.scores.sfda:SFDA",
         "energy": "tepones.scores.energy:ENERGY",
         "lda": "tepones.scores.lda:LDA",
-        "lda_accuracy": "tepones.scores.lda_accuracy:LDA_ACCURACY",
+        "lda_accuracy": "tepones.scores.lda:LDA_ACCURACY",
         "tmi": "tepones.scores.tmi:TMI",
         "ncti": "tepones.scores.ncti:NCTI",
         "entropi": "tepones.scores.entropi:ENTROPI",

@@ -1,4 +1,21 @@
-"""What every score declares about itself."""
+"""What a score is: a function, and what is declared about it.
+
+The names of the function's parameters say what it is given:
+
+* ``moments``: the `ClassMoments` of the features and labels. Where the features are given too, the moments may be left
+  out and are then computed;
+* ``features``: ndarray (may be memory-mapped) or torch tensor, shape (N, D);
+* ``labels``: a sequence of N hashable classes;
+* ``probabilities``: ndarray or torch tensor, shape (N, C_s), the source classifier's output after the softmax;
+* ``facts``: what is known of the backbone, a dictionary from names to numbers;
+* ``seed``: an integer that decides everything random.
+
+It returns a float, or a dictionary from the names of parts to floats. It raises UsageError on what
+`ClassMoments.update` refuses, on fewer than two classes, and on rows of ``probabilities`` that are no distribution.
+
+What a docstring says of the cost holds after the one pass of N·D² that fills the moments, where d of the D features are
+active and n_c of the N rows are of class c.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -40,13 +57,10 @@ class Score:
     Attributes
     ----------
     function : callable
-        Computes the score. The names of its parameters say what it is given: any of `moments`, `features`, `labels`,
-        `probabilities`, `facts` and `seed`. Returns a float, or a dictionary from the names of parts to floats.
+        Computes the score. Its docstring says where the definition is from, and which variant this is.
     title : str
         Its name in words.
-    source : str
-        Where the definition is from, and which variant this is.
-    range, units, cost : str
+    range, units : str
         In words, for tables.
     behaviour : Behaviour
     maximum : callable, optional
@@ -58,10 +72,8 @@ class Score:
 
     function: Callable[..., float | dict[str, float]]
     title: str
-    source: str
     range: str
     units: str
-    cost: str
     behaviour: Behaviour
     maximum: Callable[[int], float] | None = None
     uses_labels: bool = True

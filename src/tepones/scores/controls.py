@@ -56,42 +56,17 @@ def _fact(facts: dict[str, float], name: str) -> float:
 _NO_PART = Behaviour("no part", "no part", "no part", "no part", "no part", "no part")
 
 
-def _control(function, title: str, source: str, range: str, units: str, behaviour: Behaviour = _NO_PART) -> Score:
-    return Score(function, title, source, range, units, "no more than the pass", behaviour, uses_labels=False)
+def _control(function, title: str, range: str, units: str, behaviour: Behaviour = _NO_PART) -> Score:
+    return Score(function, title, range, units, behaviour, uses_labels=False)
 
 
-SPARSITY = _control(sparsity, "Sparsity", "given", "[0, 1)", "fraction")
-NONZERO_WEIGHTS = _control(nonzero_weights, "Non-zero weights", "given", "[0, ∞)", "weights")
-SOURCE_ACCURACY = _control(source_accuracy, "Source accuracy", "given", "[0, 1]", "accuracy")
-FEATURE_NORM = _control(
-    feature_norm,
-    "Feature norm",
-    "root mean square norm",
-    "[0, ∞)",
-    "as the features",
-    Behaviour(scaling="up", shifting="changes", duplicates="up", few_rows="no part"),
-)
-EFFECTIVE_RANK = _control(
-    effective_rank,
-    "Effective rank",
-    "participation ratio of the covariance",
-    "[0, D]",
-    "dimensions",
-    Behaviour(few_rows="no part"),
-)
-ACTIVE_FEATURES = _control(
-    active_features,
-    "Active features",
-    "count",
-    "[0, D]",
-    "features",
-    Behaviour(duplicates="up", few_rows="no part"),
-)
-RANDOM = _control(
-    random,
-    "Random",
-    "uniform numbers",
-    "[0, 1)",
-    "none",
-    Behaviour("changes", "changes", "changes", few_rows="no part", empty="any"),
-)
+SPARSITY = _control(sparsity, "Sparsity", "[0, 1)", "fraction")
+NONZERO_WEIGHTS = _control(nonzero_weights, "Non-zero weights", "[0, ∞)", "weights")
+SOURCE_ACCURACY = _control(source_accuracy, "Source accuracy", "[0, 1]", "accuracy")
+_OF_NORM = Behaviour(scaling="up", shifting="changes", duplicates="up", few_rows="no part")
+FEATURE_NORM = _control(feature_norm, "Feature norm", "[0, ∞)", "as the features", _OF_NORM)
+EFFECTIVE_RANK = _control(effective_rank, "Effective rank", "[0, D]", "dimensions", Behaviour(few_rows="no part"))
+_OF_COUNT = Behaviour(duplicates="up", few_rows="no part")
+ACTIVE_FEATURES = _control(active_features, "Active features", "[0, D]", "features", _OF_COUNT)
+_OF_CHANCE = Behaviour("changes", "changes", "changes", few_rows="no part", empty="any")
+RANDOM = _control(random, "Random", "[0, 1)", "none", _OF_CHANCE)

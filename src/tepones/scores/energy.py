@@ -19,21 +19,11 @@ def energy(features: Any, labels: Any, moments: ClassMoments | None = None) -> f
     column would add e⁰ = 1. The raw part of a score that its authors normalise over the pool of models
     (`tepones.scores.pool.etran`). Labels play no part.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        Nats; grows with the number and the scale of the features. 0 if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: N·d exponentials.
+        Nats; grows with the number and the scale of the features. 0 if no feature is active. Cost after the pass: N·d
+        exponentials.
     """
     features, _, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -48,10 +38,8 @@ def energy(features: Any, labels: Any, moments: ClassMoments | None = None) -> f
 ENERGY = Score(
     energy,
     title="ETran energy",
-    source="Gholami et al. 2023 (ETran), arXiv 2308.02027: raw energy term",
     range="(−∞, ∞)",
     units="nats",
-    cost="N·D² pass (N·D alone), then N·d exponentials",
     behaviour=Behaviour(scaling="changes", shifting="changes", duplicates="up", few_rows="no part"),
     uses_labels=False,
 )

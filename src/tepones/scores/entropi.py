@@ -15,18 +15,10 @@ def entropi(moments: ClassMoments) -> float:
     is that of sibling code (EASIER, layer entropy), applied to the encoder's output. Labels play no part. The mean
     is over all features: a dead one has a state and the entropy 0, so that dying never raises the score.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        Bits, in [0, 1]; 0 if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: C·D.
+        Bits, in [0, 1]; 0 if no feature is active. Cost after the pass: C·D.
     """
     on = moments.on.sum(0) / moments.n
     return float(np.mean(entr(on) + entr(1 - on)) / np.log(2))
@@ -35,10 +27,8 @@ def entropi(moments: ClassMoments) -> float:
 ENTROPI = Score(
     entropi,
     title="Activation entropy",
-    source="after Spadaro et al. 2023 (ENTROPI), abstract only; form of EASIER",
     range="[0, 1]",
     units="bits",
-    cost="N·D² pass (N·D alone)",
     behaviour=Behaviour(shifting="changes", dead="down", few_rows="no part"),
     maximum=lambda n_classes: 1.0,
     uses_labels=False,

@@ -14,19 +14,6 @@ def gbc_diagonal(moments: ClassMoments) -> float:
     """Class separability under diagonal Gaussians; see `gbc_spherical` for all but the covariance.
 
     The variance of each class and feature is at least 10⁻⁴ of the feature's total variance.
-
-    Parameters
-    ----------
-    moments : ClassMoments
-
-    Returns
-    -------
-    float
-        −log Σ_{i≠j} exp(−D_B(i, j)), in [−log C(C − 1), ∞), the lower end if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: C²·d/2.
     """
     summary = moments.summary
     floor = LEAST * summary.spread.variance
@@ -42,18 +29,11 @@ def gbc_spherical(moments: ClassMoments) -> float:
     covariance is σ²ᵈ (released codes forget d). The paper first projects on 64 principal components; this
     works on all active features. The variance of a class is at least 10⁻⁴ of the total.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        −log Σ_{i≠j} exp(−D_B(i, j)), in [−log C(C − 1), ∞), the lower end if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: C²·d/2.
+        −log Σ_{i≠j} exp(−D_B(i, j)), in [−log C(C − 1), ∞), the lower end if no feature is active. Cost after the pass:
+        C²·d/2.
     """
     summary = moments.summary
     d = summary.n_active
@@ -80,10 +60,8 @@ def _score(function, covariance: str) -> Score:
     return Score(
         function,
         title=f"GBC, {covariance}",
-        source="Pándy et al. 2022, arXiv 2111.12780; −log(−GBC), on all active features",
         range="[−log C(C − 1), ∞)",
         units="nats",
-        cost="N·D² pass (N·D alone), then C²·d/2",
         behaviour=Behaviour(duplicates="up", empty="−log C(C − 1)"),
     )
 

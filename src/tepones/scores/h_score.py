@@ -37,19 +37,11 @@ def h_score(moments: ClassMoments) -> float:
 
     Bao et al. (2019), "An information-theoretic approach to transferability in task transfer learning", ICIP.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        In [0, min(C − 1, rank)]; shuffled labels get (C − 1)·rank/(N − 1) on average, and C − 1 if N ≤ D, where it
-        says nothing. 0 if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: d³/3 + C·d².
+        In [0, min(C − 1, rank)]; shuffled labels get (C − 1)·rank/(N − 1) on average, and C − 1 if N ≤ D, where it says
+        nothing. 0 if no feature is active. Cost after the pass: d³/3 + C·d².
     """
     return float(squared_correlations(moments).sum())
 
@@ -59,19 +51,11 @@ def wilks(moments: ClassMoments) -> float:
 
     Λ is Wilks' lambda of one-way MANOVA (Wilks, 1932, "Certain generalizations in the analysis of variance").
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        Nats, in [0, ∞); ρ is limited to 1 − 10⁻¹⁰, which is reached in C − 1 directions if N ≤ D. 0 if no feature
-        is active.
-
-    Notes
-    -----
-    Cost after the pass: d³/3 + C·d².
+        Nats, in [0, ∞); ρ is limited to 1 − 10⁻¹⁰, which is reached in C − 1 directions if N ≤ D. 0 if no feature is
+        active. Cost after the pass: d³/3 + C·d².
     """
     remaining = 1 - np.minimum(squared_correlations(moments), 1 - REDUNDANT)
     return float(np.log(1 / remaining).sum() / 2)
@@ -83,18 +67,10 @@ def shrunk_h_score(moments: ClassMoments) -> float:
     Ibrahim, Ponomareva and Mazumder (2021), "Newer is not always better", arXiv 2110.06893; the intensity a is
     Ledoit and Wolf's, all covariances are divided by N. Dead features are no part of d.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        In [0, C − 1). 0 if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: d³/3 + C·d².
+        In [0, C − 1). 0 if no feature is active. Cost after the pass: d³/3 + C·d².
     """
     summary = moments.summary
     if not summary.n_active:
@@ -114,29 +90,23 @@ def _most(n_classes: int) -> float:
 H_SCORE = Score(
     h_score,
     title="H-score",
-    source="Bao et al. 2019 (ICIP); Pillai's trace",
     range="[0, C − 1]",
     units="none",
-    cost="N·D² pass, then d³/3",
     behaviour=Behaviour(few_rows="blind"),
     maximum=_most,
 )
 WILKS = Score(
     wilks,
     title="Gaussian I(Z; Y)",
-    source="Wilks 1932: −½ log Λ",
     range="[0, ∞)",
     units="nats",
-    cost="N·D² pass, then d³/3",
     behaviour=Behaviour(few_rows="blind"),
 )
 SHRUNK_H_SCORE = Score(
     shrunk_h_score,
     title="Shrunk H-score",
-    source="arXiv 2110.06893; Ledoit–Wolf intensity",
     range="[0, C − 1)",
     units="none",
-    cost="N·D² pass, then d³/3",
     behaviour=Behaviour(duplicates="changes"),
     maximum=_most,
 )

@@ -18,21 +18,11 @@ def knn(features: Any, labels: Any, moments: ClassMoments | None = None) -> floa
 
     k = 1 as in Bolya et al. (2021), arXiv 2111.06977. Among neighbours at the same distance each counts alike.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        In [0, 1]. If no feature is active, chance: Σ_c n_c (n_c − 1)/(N (N − 1)).
-
-    Notes
-    -----
-    Cost after the pass: N²·d multiplications; memory of the active features in float64 and 512·N.
+        In [0, 1]. If no feature is active, chance: Σ_c n_c (n_c − 1)/(N (N − 1)). Cost after the pass: N²·d
+        multiplications; memory of the active features in float64 and 512·N.
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -54,10 +44,8 @@ def knn(features: Any, labels: Any, moments: ClassMoments | None = None) -> floa
 KNN = Score(
     knn,
     title="Nearest neighbour",
-    source="leave-one-out accuracy, k = 1, as in Bolya et al. 2021, arXiv 2111.06977",
     range="[0, 1]",
     units="accuracy",
-    cost="N²·d",
     behaviour=Behaviour(empty="chance"),
     maximum=lambda n_classes: 1.0,
 )

@@ -26,25 +26,10 @@ def nce(probabilities: Any, labels: Any) -> float:
     Tran, Nguyen and Hassner (2019), "Transferability and hardness of supervised classification tasks",
     arXiv 1908.08142. Source classes that are never predicted contribute nothing; a tie goes to the first class.
 
-    Parameters
-    ----------
-    probabilities : ndarray or torch tensor, shape (N, C_s)
-        Rows sum to 1.
-    labels : sequence of N hashable classes
-
     Returns
     -------
     float
-        Nats, in [−H(Y), 0].
-
-    Raises
-    ------
-    UsageError
-        If a row of `probabilities` is no probability distribution; names the first such row.
-
-    Notes
-    -----
-    Cost: N·C_s; memory C·C_s.
+        Nats, in [−H(Y), 0]. Cost: N·C_s; memory C·C_s.
     """
     probabilities, codes, n_classes = _checked(probabilities, labels)
     n_rows, n_source = probabilities.shape
@@ -59,28 +44,13 @@ def leep(probabilities: Any, labels: Any) -> float:
     """Mean log probability of the labels under the expected empirical predictor Σ_z P(y | z) θ_z(x).
 
     Nguyen et al. (2020), "LEEP: a new measure to evaluate transferability of learned representations",
-    arXiv 2002.12462, with P(y, z) the mean of θ_z(x) over rows of class y. Source classes without
-    mass contribute nothing.
-
-    Parameters
-    ----------
-    probabilities : ndarray or torch tensor, shape (N, C_s)
-        θ, the source classifier after the softmax; rows sum to 1.
-    labels : sequence of N hashable classes
+    arXiv 2002.12462, with θ the source classifier's probabilities and P(y, z) the mean of θ_z(x) over rows of class y.
+    Source classes without mass contribute nothing.
 
     Returns
     -------
     float
-        Nats, in [−log C, 0].
-
-    Raises
-    ------
-    UsageError
-        If a row of `probabilities` is no probability distribution; names the first such row.
-
-    Notes
-    -----
-    Cost: 2·N·C_s; memory C·C_s and one block.
+        Nats, in [−log C, 0]. Cost: 2·N·C_s; memory C·C_s and one block.
     """
     probabilities, codes, n_classes = _checked(probabilities, labels)
     return _leep(probabilities, codes, n_classes)
@@ -90,27 +60,14 @@ def n_leep(features: Any, labels: Any, moments: ClassMoments | None = None, seed
     """LEEP with the clusters of a Gaussian mixture in the place of source classes.
 
     Li et al. (2021), "Ranking neural checkpoints", CVPR, arXiv 2011.11200: principal components up to 80 % of the
-    variance, a mixture of 5·C Gaussians (at most N/2 here), the components' posteriors as θ. The components are
-    diagonal here: a full covariance from N/(5·C) rows would be singular.
-
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-    seed : int
-        Of the mixture's start.
+    variance, a mixture of 5·C Gaussians (at most N/2 here) that starts as the seed says, the components' posteriors as
+    θ. The components are diagonal here: a full covariance from N/(5·C) rows would be singular.
 
     Returns
     -------
     float
-        Nats, in [−log C, 0]; −H(Y) if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: one eigendecomposition O(d³), shared; up to 100 steps of N·5·C·d′ with d′ components;
-    memory N·(d′ + 5·C).
+        Nats, in [−log C, 0]; −H(Y) if no feature is active. Cost after the pass: one eigendecomposition O(d³), shared;
+        up to 100 steps of N·5·C·d′ with d′ components; memory N·(d′ + 5·C).
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -176,30 +133,24 @@ _OUTPUTS = Behaviour("no part", "no part", "no part", "no part", "no part", "no 
 NCE = Score(
     nce,
     title="NCE",
-    source="Tran et al. 2019, arXiv 1908.08142",
     range="[−H(Y), 0]",
     units="nats",
-    cost="N·C_s",
     behaviour=_OUTPUTS,
     maximum=lambda n_classes: 0.0,
 )
 LEEP = Score(
     leep,
     title="LEEP",
-    source="Nguyen et al. 2020, arXiv 2002.12462",
     range="[−log C, 0]",
     units="nats",
-    cost="2·N·C_s",
     behaviour=_OUTPUTS,
     maximum=lambda n_classes: 0.0,
 )
 N_LEEP = Score(
     n_leep,
     title="N-LEEP",
-    source="Li et al. 2021, arXiv 2011.11200; diagonal components",
     range="[−log C, 0]",
     units="nats",
-    cost="N·D² pass, then one eigendecomposition and up to 100 × N·5·C·d′",
     behaviour=Behaviour(empty="−H(Y)"),
     maximum=lambda n_classes: 0.0,
 )

@@ -25,20 +25,13 @@ def logme(moments: ClassMoments) -> float:
     tᵀ(I + X Xᵀ/λ)⁻¹t/N, which leaves one number to search: a grid over log λ, then golden sections, for all
     classes at once. This is right for D < N, D > N and any rank.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-
     Returns
     -------
     float
-        Nats per row, at most −½ mean_c(1 + log 2π π_c) + 13.8: the noise is at least 10⁻¹² of the target.
-        Depends on the class frequencies, so it compares backbones on one data set only. If no feature
-        is active: the evidence of a model that predicts 0, −½ mean_c(1 + log 2π π_c).
-
-    Notes
-    -----
-    Cost after the pass: one eigendecomposition O(d³), shared with other scores, C·d², and about 100·C·d.
+        Nats per row, at most −½ mean_c(1 + log 2π π_c) + 13.8: the noise is at least 10⁻¹² of the target. Depends on
+        the class frequencies, so it compares backbones on one data set only. If no feature is active: the evidence of a
+        model that predicts 0, −½ mean_c(1 + log 2π π_c). Cost after the pass: one eigendecomposition O(d³), shared with
+        other scores, C·d², and about 100·C·d.
     """
     summary, spread = moments.summary, moments.summary.spread
     n, counts = summary.n, summary.counts.astype(float)
@@ -92,9 +85,7 @@ def _golden_maximum(function: Callable, low: np.ndarray, high: np.ndarray) -> np
 LOGME = Score(
     logme,
     title="LogME",
-    source="You et al. 2021, arXiv 2102.11005; the maximum of the evidence itself",
     range="(−∞, 13.8 − ½ mean log(2πe π_c)]",
     units="nats per row",
-    cost="N·D² pass, then one eigendecomposition",
     behaviour=Behaviour(shifting="changes", empty="−½ mean log(2πe π_c)"),
 )

@@ -84,7 +84,7 @@ class ClassMoments:
         return self._summary
 
     def update(self, features: Any, labels: Any) -> Self:
-        """Add rows.
+        """Add rows, and return these moments.
 
         Parameters
         ----------
@@ -92,11 +92,6 @@ class ClassMoments:
             Any real type; float32 is read block by block and added up in float64. On a CUDA tensor the products
             are computed on its device.
         labels : sequence of hashable, shape (rows,)
-
-        Returns
-        -------
-        ClassMoments
-            This one.
 
         Raises
         ------
@@ -129,16 +124,6 @@ class ClassMoments:
     def merge(self, other: "ClassMoments") -> Self:
         """Absorb other moments, which stay as they are; any split of rows, in any order, gives the whole.
 
-        Parameters
-        ----------
-        other : ClassMoments
-            Of the same features.
-
-        Returns
-        -------
-        ClassMoments
-            This one.
-
         Raises
         ------
         UsageError
@@ -163,18 +148,9 @@ class ClassMoments:
         return self
 
     def relabelled(self, features: Any, labels: Any) -> "ClassMoments":
-        """Moments of the same rows under other labels, without computing the Gram matrix again.
+        """Moments of the same rows, in any order, under other labels, without the Gram matrix being computed again.
 
-        Parameters
-        ----------
-        features : ndarray or torch tensor, shape (N, D)
-            All rows of these moments, in any order.
-        labels : sequence of hashable, shape (N,)
-
-        Returns
-        -------
-        ClassMoments
-            Cost: O(N·D).
+        Cost: O(N·D).
         """
         features = policy.as_array(features)
         if features.shape != (self.n, self.n_features):

@@ -23,24 +23,13 @@ def ncti(features: Any, labels: Any, moments: ClassMoments | None = None) -> dic
     transferability", ICCV, as released: 64 principal components, discriminant analysis with the ridge
     λ = exp(−variance of the first 32). Principal components come from the moments, not from random projections.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     dict of str to float
-        ``seli``, the nuclear norm of the features projected on min(C − 1, 64) discriminant vectors, in [0, ∞);
-        ``ncc``, the mean posterior of the right class, in (0, 1]; ``vc``, the logarithm of the summed nuclear
-        norms of each class's posteriors, where *lower* is better. 0, Σ π_c² and ½ log Σ π_c² + log Σ √n_c if no
-        feature is active.
-
-    Notes
-    -----
-    Cost after the pass: one eigendecomposition O(d³), shared with other scores; N·d·64; N·C².
+        ``seli``, the nuclear norm of the features projected on min(C − 1, 64) discriminant vectors, in [0, ∞); ``ncc``,
+        the mean posterior of the right class, in (0, 1]; ``vc``, the logarithm of the summed nuclear norms of each
+        class's posteriors, where *lower* is better. 0, Σ π_c² and ½ log Σ π_c² + log Σ √n_c if no feature is active.
+        Cost after the pass: one eigendecomposition O(d³), shared with other scores; N·d·64; N·C².
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -83,9 +72,7 @@ def _both_sides(factor: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 NCTI = Score(
     ncti,
     title="NCTI, raw parts",
-    source="Wang et al. 2023 (ICCV); parts before normalising over the pool",
     range="seli [0, ∞), ncc (0, 1], vc (−∞, ∞)",
     units="none",
-    cost="N·D² pass, then one eigendecomposition and N·C²",
     behaviour=Behaviour(scaling="changes", duplicates="changes", empty="0, Σ π_c², ½ log Σ π_c² + log Σ √n_c"),
 )

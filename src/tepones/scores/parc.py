@@ -20,28 +20,16 @@ def parc(features: Any, labels: Any, moments: ClassMoments | None = None, seed: 
     """Spearman correlation, times 100, between 1 − correlation of rows of features and of one-hot labels.
 
     Bolya et al. (2021), "Scalable diverse model selection for accessible transfer learning", arXiv 2111.06977, as
-    released: on at most 500 rows, 32 principal components, each standardised. The label distance has two values,
-    so Spearman's correlation needs one ranking of the feature distances. The correlation of rows depends on the
-    signs of the components, which the definition leaves open: here the largest loading is positive, as in
-    scikit-learn.
-
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-    seed : int
-        Of the sample, if there are more than 500 rows.
+    released: on 500 rows, drawn by the seed where there are more, and 32 principal components, each standardised. The
+    label distance has two values, so Spearman's correlation needs one ranking of the feature distances. The correlation
+    of rows depends on the signs of the components, which the definition leaves open: here the largest loading is
+    positive, as in scikit-learn.
 
     Returns
     -------
     float
-        In [−100, 100]. 0 if no feature is active, or if the sample holds one class only.
-
-    Notes
-    -----
-    Cost after the pass: 500²·d and a sort of 125 000 numbers.
+        In [−100, 100]. 0 if no feature is active, or if the sample holds one class only. Cost after the pass: 500²·d
+        and a sort of 125 000 numbers.
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -70,10 +58,8 @@ def parc(features: Any, labels: Any, moments: ClassMoments | None = None, seed: 
 PARC = Score(
     parc,
     title="PARC",
-    source="Bolya et al. 2021, arXiv 2111.06977; 500 rows, 32 components",
     range="[−100, 100]",
     units="correlation × 100",
-    cost="N·D² pass (N·D alone), then 500²·d",
     behaviour=Behaviour(),
     maximum=lambda n_classes: 100.0,
 )

@@ -55,11 +55,7 @@ def check_shape(features: Any) -> None:
 def check_finite(block: Any, first_row: int = 0) -> None:
     """Refuse NaN, infinities and what is too large for float32, naming the first such row and column.
 
-    Parameters
-    ----------
-    block : ndarray or torch tensor, shape (rows, features)
-    first_row : int
-        Number of rows before this block, for the message.
+    `first_row` is the number of rows before this block, an ndarray or torch tensor of shape (rows, features).
     """
     limit = float(np.finfo(np.float32).max)
     # NaN makes both comparisons false; two reductions are cheaper than a mask of the block's size.

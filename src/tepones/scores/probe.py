@@ -22,21 +22,11 @@ def probe(features: Any, labels: Any, moments: ClassMoments | None = None) -> fl
     "The relationship between variable selection and data augmentation"), so all N fits cost one. The penalty with
     the smallest squared leave-one-out error is chosen from five. The standardisation is that of all rows.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        In [0, 1]. The frequency of the largest class if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: one eigendecomposition O(d³), N·d² for the rows, 10·N·d·C; memory of one block.
+        In [0, 1]. The frequency of the largest class if no feature is active. Cost after the pass: one
+        eigendecomposition O(d³), N·d² for the rows, 10·N·d·C; memory of one block.
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -63,10 +53,8 @@ def probe(features: Any, labels: Any, moments: ClassMoments | None = None) -> fl
 PROBE = Score(
     probe,
     title="Linear probe",
-    source="ridge on one-hot labels; leave-one-out identity of Allen 1974 (PRESS)",
     range="[0, 1]",
     units="accuracy",
-    cost="N·D² pass, then one eigendecomposition, N·d² and 10·N·d·C",
     behaviour=Behaviour(duplicates="changes", empty="largest class"),
     maximum=lambda n_classes: 1.0,
 )

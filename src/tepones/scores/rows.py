@@ -14,12 +14,7 @@ from tepones.scores.summary import Spread, Summary
 def prepare(features: Any, labels: Any, moments: ClassMoments | None) -> tuple[np.ndarray, np.ndarray, Summary]:
     """Features as an array, labels as rows of the summary's tables, and the summary itself.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments or None
-        Of exactly these rows; computed if None.
+    The moments are those of exactly these rows; they are computed if they are None.
 
     Raises
     ------

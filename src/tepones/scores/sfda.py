@@ -27,22 +27,11 @@ def sfda(features: Any, labels: Any, moments: ClassMoments | None = None) -> flo
     the ridged within-class covariance, so each analysis is one Cholesky factorisation. The eigenvalue is computed,
     not approximated by three power iterations.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        In (0, 1]; 1 for any labels if N ≤ D. Depends on the scale of the features through λ. The frequencies'
-        Σ π_c² if no feature is active.
-
-    Notes
-    -----
-    Cost: two passes of N·d², two factors d³/3, 4·N·d·C for the rows; memory of two passes.
+        In (0, 1]; 1 for any labels if N ≤ D. Depends on the scale of the features through λ. The frequencies' Σ π_c² if
+        no feature is active. Cost: two passes of N·d², two factors d³/3, 4·N·d·C for the rows; memory of two passes.
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -96,10 +85,8 @@ def _right(posteriors: np.ndarray, codes: np.ndarray) -> np.ndarray:
 SFDA = Score(
     sfda,
     title="SFDA",
-    source="Shao et al. 2022, arXiv 2207.03036; released variant without the logarithm",
     range="(0, 1]",
     units="probability",
-    cost="2 N·D² passes, then 2/3 d³ and 4·N·d·C",
     behaviour=Behaviour(scaling="changes", duplicates="changes", few_rows="blind", empty="Σ π_c²"),
     maximum=lambda n_classes: 1.0,
 )

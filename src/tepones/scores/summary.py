@@ -151,13 +151,8 @@ def oracle_approximating(covariance: np.ndarray, n: int) -> float:
 
     Chen, Wiesel, Eldar and Hero (2010), "Shrinkage algorithms for MMSE covariance estimation", equation 23: what
     Ledoit and Wolf's intensity tends to for Gaussian samples, from the covariance alone. Theirs would need
-    Σ‖z‖⁴ of features standardised by a scale that is only known after the pass.
-
-    Parameters
-    ----------
-    covariance : ndarray of float64, shape (d, d)
-    n : int
-        Degrees of freedom.
+    Σ‖z‖⁴ of features standardised by a scale that is only known after the pass. Takes the covariance (d, d) and its n
+    degrees of freedom.
     """
     d, trace, squared = len(covariance), np.trace(covariance), squared_norm(covariance)
     distance = squared - trace**2 / d
@@ -167,12 +162,7 @@ def oracle_approximating(covariance: np.ndarray, n: int) -> float:
 
 
 def cholesky(matrix: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factor of a positive definite matrix.
-
-    Parameters
-    ----------
-    matrix : ndarray of float64, shape (d, d)
-        Column-major. The factor is written into its memory.
+    """Lower Cholesky factor of a column-major matrix (d, d), in the memory of the matrix.
 
     Raises
     ------

@@ -26,22 +26,12 @@ def tmi(features: Any, labels: Any, moments: ClassMoments | None = None) -> floa
     below which its value is a constant. Classes of k rows or fewer take the neighbours they have; classes of one
     row have none and are left out.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        Nats divided by C, in (−∞, ∞). Grows with the number of active features and with the logarithm of their
-        scale, and tends to be higher for shuffled labels. If no feature is active, that of d = 0.
-
-    Notes
-    -----
-    Cost after the pass: Σ_c n_c²·d; memory of one class.
+        Nats divided by C, in (−∞, ∞). Grows with the number of active features and with the logarithm of their scale,
+        and tends to be higher for shuffled labels. If no feature is active, that of d = 0. Cost after the pass: Σ_c
+        n_c²·d; memory of one class.
     """
     features, codes, summary = prepare(features, labels, moments)
     d = summary.n_active
@@ -69,9 +59,7 @@ def tmi(features: Any, labels: Any, moments: ClassMoments | None = None) -> floa
 TMI = Score(
     tmi,
     title="TMI",
-    source="Xu and Kang 2023, arXiv 2308.05986; relative least distance",
     range="(−∞, ∞)",
     units="nats / C",
-    cost="N·D² pass (N·D alone), then Σ n_c²·d",
     behaviour=Behaviour(scaling="up", duplicates="changes", few_rows="reversed", empty="Σ π_c (ψ(n_c) − ψ(k))/C"),
 )

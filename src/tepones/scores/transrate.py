@@ -22,22 +22,12 @@ def transrate(features: Any, labels: Any, moments: ClassMoments | None = None) -
     frequency, as in the coding rates of Yu et al. (2020), arXiv 2006.08558. Which one the paper has was not
     checked.
 
-    Parameters
-    ----------
-    features : ndarray or torch tensor, shape (N, D)
-    labels : sequence of N hashable classes
-    moments : ClassMoments, optional
-        Of these rows, if they are known already.
-
     Returns
     -------
     float
-        Nats, in [0, ∞); depends on the scale of the features. Almost the same for any labels where classes have
-        fewer rows than there are features. 0 if no feature is active.
-
-    Notes
-    -----
-    Cost after the pass: Σ_c n_c·d·m_c + (m_c³ + d³)/3 with m_c = min(n_c, d); memory of m_c² and one block.
+        Nats, in [0, ∞); depends on the scale of the features. Almost the same for any labels where classes have fewer
+        rows than there are features. 0 if no feature is active. Cost after the pass: Σ_c n_c·d·m_c + (m_c³ + d³)/3 with
+        m_c = min(n_c, d); memory of m_c² and one block.
     """
     features, codes, summary = prepare(features, labels, moments)
     if not summary.n_active:
@@ -69,9 +59,7 @@ def _rate(gram: np.ndarray) -> float:
 TRANSRATE = Score(
     transrate,
     title="TransRate",
-    source="Huang et al. 2022, arXiv 2106.09362; classes weighted by frequency",
     range="[0, ∞)",
     units="nats",
-    cost="N·D² pass, then N·d·min(n_c, d) and C·min(n_c, d)³/3",
     behaviour=Behaviour(scaling="changes", duplicates="changes"),
 )

@@ -33,21 +33,7 @@ class Task:
 
 
 def check_classes(name: str, where: object, found: int, expected: int) -> None:
-    """Refuse a number of classes that is not the expected one.
-
-    Parameters
-    ----------
-    name : str
-        Name of the task.
-    where : object
-        Where the classes were found, for the message: a folder, say.
-    found, expected : int
-
-    Raises
-    ------
-    UsageError
-        If the two differ.
-    """
+    """Raise UsageError if the number of classes that a task has, found in a folder, say, is not the expected one."""
     if found != expected:
         raise UsageError(f"{name}: {found} classes found in {where}, {expected} expected")
 

@@ -13,23 +13,13 @@ def digits(
 ) -> Task:
     """Handwritten digits, split anew for each seed (the copy that scikit-learn ships has no official split).
 
-    Parameters
-    ----------
-    name : str
-        Name in the registry.
-    train_per_class, test_per_class : int
-        Images for each class; a class has 174 to 183 in all, the test split is served first.
-    pixels : int
-        32, nothing else.
-    classes : int, optional
-        10, nothing else.
-    seed : int
-        Seed of the split.
+    Parameters are those of `tepones.tasks.load`. A class has 174 to 183 images in all, and the test split is served
+    first.
 
     Raises
     ------
     UsageError
-        If `pixels` or `classes` is another number.
+        If `pixels` is not 32, or `classes` is given and not 10.
     """
     scans = load_digits()
     check_made(name, len(scans.target_names), pixels, classes)

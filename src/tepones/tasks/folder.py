@@ -1,6 +1,5 @@
 """Any folder of pictures as a target: one sub-folder for each class, with or without a split into train and test."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ TEST = ("test", "testing", "val", "valid", "validation")
 
 @dataclass(frozen=True)
 class Folder:
-    """The labelled pictures of a folder, read only when they are asked for.
+    """The labelled pictures of a folder, which `decode` reads.
 
     Attributes
     ----------
@@ -33,16 +32,6 @@ class Folder:
     classes: tuple[str, ...]
     files: tuple[Path, ...]
     labels: np.ndarray
-
-    def pictures(self) -> Iterator[np.ndarray]:
-        """Decode each picture once, in the order of `files`: uint8 RGB arrays (H, W, 3).
-
-        Raises
-        ------
-        TeponesError
-            If a picture cannot be decoded; names it.
-        """
-        return map(decode, self.files)
 
 
 def open_folder(path: str | Path) -> Folder:

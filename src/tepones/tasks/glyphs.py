@@ -116,30 +116,15 @@ def check_made(name: str, n_classes: int, pixels: int, classes: int | None) -> N
 def glyphs(
     name: str, train_per_class: int, test_per_class: int, pixels: int = SIDE, classes: int | None = None, seed: int = 0
 ) -> Task:
-    """Render a glyph task.
+    """Render a glyph task: same seed, same images, bit by bit.
 
-    Parameters
-    ----------
-    name : str
-        An alphabet of `ALPHABETS`.
-    train_per_class, test_per_class : int
-        Images for each class.
-    pixels : int
-        32, nothing else.
-    classes : int, optional
-        Number of characters of the alphabet, nothing else.
-    seed : int
-        Same seed, same images, bit by bit.
-
-    Returns
-    -------
-    Task
-        Cost: about 0.3 ms for each image on one core.
+    Parameters are those of `tepones.tasks.load`; the name is an alphabet of `ALPHABETS`. Cost: about 0.3 ms for each
+    image on one core.
 
     Raises
     ------
     UsageError
-        If `pixels` or `classes` is another number.
+        If `pixels` is not 32, or `classes` is given and not the number of characters.
     """
     check_made(name, len(ALPHABETS[name]), pixels, classes)
     train = _split(name, train_per_class, seed, 0)

@@ -33,23 +33,10 @@ def vision(
 ) -> Task:
     """Load a data set of photographs; nothing is downloaded.
 
-    Parameters
-    ----------
-    name : str
-        A data set of `SOURCES`.
-    train_per_class, test_per_class : int
-        Images to take of each class at most. Fewer are a subset of more.
-    pixels : int
-        Side of the images: the central square of each picture is resized (bicubic, antialiased).
-    classes : int, optional
-        How many classes there must be: the official number if not given.
-    seed : int
-        Seed of the choice, and of the split where there is no official one.
-
-    Returns
-    -------
-    Task
-        `imagenet-samples` has no test images. Cost: about 0.2 ms for each image of 64×64 pixels on one core.
+    Parameters are those of `tepones.tasks.load`; the name is one of `SOURCES`. Fewer images are a subset of more. The
+    central square of each picture is resized (bicubic, antialiased). The seed decides the choice of images, and the
+    split where there is no official one; `imagenet-samples` has no test images. Cost: about 0.2 ms for each image of
+    64×64 pixels on one core.
 
     Raises
     ------

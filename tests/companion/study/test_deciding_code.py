@@ -83,7 +83,7 @@ DECIDING = [
     ("pruning.masks", "kernel_size == layer.stride != (1, 1)", "kernel_size == layer.stride", EVERY_NETWORK),
     ("pruning.base", "order[:n]", "order[-n:]", {"rung by snip", "rung by diagonal", "rung by block"}),
     ("pruning.criteria.magnitude", ".abs()", ".square()", BY_MAGNITUDE),
-    ("pruning.schedules.rigl", "DEFAULTS = Config()", "DEFAULTS = Config(0)", {"rung, rigl"}),
+    ("pruning.schedules.rigl", "ALPHA = 0.3", "ALPHA = 0.4", {"rung, rigl"}),
     ("backbones.training", "WARM_UP = 0.2", "WARM_UP = 0.3", EVERY_NETWORK - {"released"}),
     ("backbones.training", "momentum: float = 0.9", "momentum: float = 0.8", EVERY_NETWORK - {"released"}),
     ("backbones.self_supervised", "TEMPERATURE = 0.2", "TEMPERATURE = 0.3", {"pre-training without labels"}),

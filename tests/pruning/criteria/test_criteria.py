@@ -77,8 +77,9 @@ def test_inverse_diagonal_equals_the_dense_inverse_and_the_rank_one_updates():
 
 
 @pytest.mark.parametrize("size", [1, 24, 100, 300])
-def test_block_scores_equal_the_dense_inverse_of_each_block_of_remaining_weights(sparse, setting, size):
-    found, rows = block(sparse, setting(), size=size), gradients_one_by_one(sparse, setting())
+def test_block_scores_equal_the_dense_inverse_of_each_block_of_remaining_weights(sparse, setting, size, monkeypatch):
+    monkeypatch.setattr("tepones.pruning.criteria.block.BLOCK", size)
+    found, rows = block(sparse, setting()), gradients_one_by_one(sparse, setting())
     weights = {name: weight.detach().flatten() for name, weight in prunable(sparse).items()}
     alive = torch.cat([weight != 0 for weight in weights.values()])
     squares = torch.cat([row.square().mean(0) for row in rows.values()])
@@ -95,8 +96,10 @@ def test_block_scores_equal_the_dense_inverse_of_each_block_of_remaining_weights
         assert not score[weight == 0].any()
 
 
-def test_blocks_of_one_weight_are_the_diagonal_plus_damping(trained, setting):
-    found, plain = block(trained, setting(), size=1, damping=1e-9), diagonal(trained, setting())
+def test_blocks_of_one_weight_are_the_diagonal_plus_damping(trained, setting, monkeypatch):
+    monkeypatch.setattr("tepones.pruning.criteria.block.BLOCK", 1)
+    monkeypatch.setattr("tepones.pruning.criteria.block.DAMPING", 1e-9)
+    found, plain = block(trained, setting()), diagonal(trained, setting())
     for name, scores in plain.items():
         torch.testing.assert_close(found[name], scores, rtol=1e-2, atol=1e-10)
 

@@ -28,7 +28,10 @@ def magnitudes(network):
 
 
 @pytest.mark.parametrize(("criterion", "schedule"), METHODS)
-def test_every_method_makes_ladders_of_exact_sparsity_nested_where_promised(trained, climb, criterion, schedule):
+def test_every_method_makes_ladders_of_exact_sparsity_nested_where_promised(
+    trained, climb, criterion, schedule, monkeypatch
+):
+    monkeypatch.setattr("tepones.pruning.criteria.gradients.N_IMAGES", 8)  # which weights go plays no part here
     total = sum(weight.numel() for weight in prunable(trained).values())
     rungs = climb(trained, criterion, schedule, LADDER)
     for target, (network, masks, below) in zip(LADDER, rungs, strict=True):
@@ -110,11 +113,13 @@ def test_rewinding_without_a_state_to_rewind_to_is_refused(trained, setting, sch
         SCHEDULES.load(schedule)(trained, dense(trained), 0.5, setting(**{state: None}))
 
 
-def test_gradual_follows_the_cubic_and_then_repairs(trained, setting, steps):
+def test_gradual_follows_the_cubic_and_then_repairs(trained, setting, steps, monkeypatch):
+    monkeypatch.setattr(gradual, "N_PRUNINGS", 5)
+    monkeypatch.setattr(gradual, "UNTIL", 0.5)
     held = steps(gradual, 40)
     before = select(magnitudes(trained), 0.4, dense(trained))
     apply(trained, before)
-    gradual.gradual(trained, before, 0.9, setting(), gradual.Config(n_prunings=5, until=0.5))
+    gradual.gradual(trained, before, 0.9, setting())
     for step, masks in enumerate(held):
         t = min(step // 4 * 4, 20)  # prunings every 4 steps, the last at step 20
         expected = 0.9 + (0.4 - 0.9) * (1 - t / 20) ** 3
@@ -123,16 +128,17 @@ def test_gradual_follows_the_cubic_and_then_repairs(trained, setting, steps):
 
 def test_acdc_alternates_and_ends_compressed(trained, setting, steps):
     held = steps(acdc, 50)
-    masks = acdc.acdc(trained, dense(trained), 0.9, setting(), acdc.Config(n_phases=5))
+    masks = acdc.acdc(trained, dense(trained), 0.9, setting())
     assert held[-1] is masks
     phases = [0.9, 0, 0.9, 0, 0.9]
     for step, now in enumerate(held):
         assert sparsity(now) == pytest.approx(phases[min(step // 10, 4)], abs=1e-5)
 
 
-def test_acdc_revives_in_its_dense_phases(backbone, setting):
+def test_acdc_revives_in_its_dense_phases(backbone, setting, monkeypatch):
+    monkeypatch.setattr(acdc, "N_PHASES", 3)
     compressed = select(magnitudes(backbone), 0.9, dense(backbone))
-    masks = acdc.acdc(backbone, dense(backbone), 0.9, setting(epochs=10), acdc.Config(n_phases=3))
+    masks = acdc.acdc(backbone, dense(backbone), 0.9, setting(epochs=10))
     assert any((masks[name] & ~compressed[name]).any() for name in masks)
 
 
@@ -159,8 +165,8 @@ def test_rigl_keeps_the_count_of_every_layer_and_changes_less_and_less(trained, 
 
     monkeypatch.setattr(rigl, "rewire", watch)
     first = select(magnitudes(trained), 0.9, dense(trained))
-    config = rigl.Config(alpha=0.3, n_updates=3, until=0.75)
-    masks = rigl.rigl(trained, dense(trained), 0.9, setting(epochs=4), config)  # 16 steps: updates at 4, 8, 12
+    monkeypatch.setattr(rigl, "N_UPDATES", 3)
+    masks = rigl.rigl(trained, dense(trained), 0.9, setting(epochs=4))  # 16 steps: updates at 4, 8, 12
     assert fractions == pytest.approx([0.15 * (1 + math.cos(math.pi * t / 12)) for t in (4, 8, 12)])
     assert n_kept(masks) == n_kept(first)
     assert any((masks[name] & ~first[name]).any() for name in masks)
@@ -201,21 +207,6 @@ def test_str_learns_another_sparsity_for_each_layer_than_one_global_threshold_gi
 def test_str_refuses_what_it_cannot_do(trained, setting, fields):
     with pytest.raises(UsageError, match="it needs criterion magnitude, scope global"):
         soft_threshold.soft_threshold(trained, dense(trained), 0.5, setting(**fields))
-
-
-@pytest.mark.parametrize(
-    ("config", "fields"),
-    [
-        (gradual.Config, {"n_prunings": 0}),
-        (gradual.Config, {"until": 1.5}),
-        (acdc.Config, {"n_phases": 4}),
-        (rigl.Config, {"alpha": 1.0}),
-        (rigl.Config, {"n_updates": 0}),
-    ],
-)
-def test_a_hyperparameter_out_of_range_is_refused(config, fields):
-    with pytest.raises(UsageError, match=next(iter(fields))):
-        config(**fields)
 
 
 def test_starts_name_schedules():

@@ -25,7 +25,7 @@ def definitions() -> pd.DataFrame:
 
 
 def timing(size: str) -> pd.DataFrame:
-    """Recorded times of one size, as `tepones.scores.bench.bench` returned them.
+    """Recorded times of one size, as `tepones.companion.bench.scores.bench` returned them.
 
     Raises
     ------

@@ -31,7 +31,7 @@ from tepones.pruning import masks
 from tepones.ranking import checkpoints, zoo
 from tepones.scores.h_score import h_score
 from tepones.scores.intra_class import gaussian, posterior
-from tepones.scores.lda_accuracy import lda_accuracy
+from tepones.scores.lda import lda_accuracy
 from tepones.scores.logme import logme
 from tepones.scores.moments import ClassMoments
 from tepones.scores.policy import DEAD

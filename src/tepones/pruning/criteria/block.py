@@ -18,36 +18,26 @@ from tepones.pruning.base import Setting
 from tepones.pruning.criteria.gradients import sample_gradients
 from tepones.pruning.masks import prunable
 
-#: Weights of a block, and λ as a fraction of the mean diagonal of H over the network (our choices).
+#: Weights of a block; the last block of a layer may be smaller (our choice).
 BLOCK = 64
+#: λ as a fraction of the mean squared gradient of the remaining weights of the network: one λ for all blocks, so that
+#: their scores compare (our choice).
 DAMPING = 0.01
 
 
-def block(backbone: Backbone, setting: Setting, size: int = BLOCK, damping: float = DAMPING) -> dict[str, torch.Tensor]:
+def block(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
     """θ_j² / [H_B⁻¹]_jj of each prunable weight, H_B from 512 training images.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    setting : Setting
-    size : int
-        Weights of a block; the last block of a layer may be smaller.
-    damping : float
-        λ as a fraction of the mean squared gradient of the remaining weights of the network: one λ for all
-        blocks, so that their scores compare.
+    Cost: one forward and one backward pass for each of the n images, n × `BLOCK` operations for each weight to sum the
+    blocks and `BLOCK`² to invert them; memory of `BLOCK` floats for each weight.
 
     Raises
     ------
     UsageError
         If the setting has no images.
-
-    Notes
-    -----
-    Cost: one forward and one backward pass for each image, n × size operations for each weight to sum the blocks
-    and size² to invert them; memory of size floats for each weight.
     """
     weights = {name: weight.detach() for name, weight in prunable(backbone).items()}
-    sizes = {name: min(size, weight.numel()) for name, weight in weights.items()}
+    sizes = {name: min(BLOCK, weight.numel()) for name, weight in weights.items()}
     fisher = {
         name: torch.zeros(-(-weight.numel() // sizes[name]), sizes[name], sizes[name])
         for name, weight in weights.items()
@@ -61,7 +51,7 @@ def block(backbone: Backbone, setting: Setting, size: int = BLOCK, damping: floa
     n_alive = sum(int(weight.count_nonzero()) for weight in weights.values())
     trace = sum(float(summed.diagonal(dim1=1, dim2=2).sum()) for summed in fisher.values()) / n_images
     # A network whose gradients are all zero has no preference: any positive λ ranks by magnitude.
-    ridge = damping * trace / max(n_alive, 1) or 1.0
+    ridge = DAMPING * trace / max(n_alive, 1) or 1.0
     scores = {}
     for name, weight in weights.items():
         variances = inverse_diagonal(fisher[name].div_(n_images), ridge).flatten()[: weight.numel()]
@@ -70,18 +60,9 @@ def block(backbone: Backbone, setting: Setting, size: int = BLOCK, damping: floa
 
 
 def inverse_diagonal(matrices: torch.Tensor, ridge: float) -> torch.Tensor:
-    """Diagonal of (M + ridge · I)⁻¹ for positive semi-definite M.
+    """Diagonals (n, size) of (M + ridge · I)⁻¹ for positive semi-definite matrices M (n, size, size), ridge > 0.
 
-    Parameters
-    ----------
-    matrices : tensor, shape (n, size, size)
-        Changed in place.
-    ridge : float
-        Positive.
-
-    Returns
-    -------
-    tensor, shape (n, size)
+    The matrices are changed in place.
     """
     matrices.diagonal(dim1=1, dim2=2).add_(ridge)
     # M + ridge·I = L Lᵀ, so the diagonal of its inverse is the squared length of the columns of L⁻¹.

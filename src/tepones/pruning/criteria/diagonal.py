@@ -16,14 +16,12 @@ from tepones.pruning.masks import prunable
 def diagonal(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
     """H_jj θ_j² of each prunable weight, H_jj the mean squared gradient over 512 training images.
 
+    Cost: one forward and one backward pass for each image.
+
     Raises
     ------
     UsageError
         If the setting has no images.
-
-    Notes
-    -----
-    Cost: one forward and one backward pass for each image.
     """
     weights = {name: weight.detach() for name, weight in prunable(backbone).items()}
     fisher = {name: torch.zeros(weight.numel()) for name, weight in weights.items()}

@@ -40,6 +40,8 @@ def mean_gradients(backbone: Backbone, setting: Setting) -> dict[str, torch.Tens
 def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str, torch.Tensor]]:
     """Gradients of the cross-entropy of each sampled image, in batches of 32.
 
+    Cost: one forward and one backward pass for each image; memory of 32 copies of the prunable weights.
+
     Yields
     ------
     dict of name to tensor of shape (n, numel)
@@ -49,10 +51,6 @@ def sample_gradients(backbone: Backbone, setting: Setting) -> Iterator[dict[str,
     ------
     UsageError
         If the setting has no images.
-
-    Notes
-    -----
-    Cost: one forward and one backward pass for each image; memory of 32 copies of the prunable weights.
     """
     images, labels = sample(setting, N_IMAGES)
     backbone.eval()

@@ -16,14 +16,12 @@ from tepones.pruning.masks import prunable
 def snip(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
     """Absolute product of weight and gradient of the source loss on 512 training images.
 
+    Cost: one forward and one backward pass.
+
     Raises
     ------
     UsageError
         If the setting has no images.
-
-    Notes
-    -----
-    Cost: one forward and one backward pass.
     """
     gradients = mean_gradients(backbone, setting)
     return {name: (gradients[name] * weight.detach()).abs() for name, weight in prunable(backbone).items()}

@@ -17,29 +17,15 @@ from tepones.pruning.structured import structured
 def channels(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Remove channels of a rung until it has the sparsity of the next, and train it.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place: its layers are others afterwards, with fewer channels, and so are its
-        parameters.
-    masks : Masks
-        Its masks; not looked at, because they keep everything.
-    sparsity : float
-        Fraction of the dense backbone's prunable weights that are gone, in [0, 1); reached or slightly exceeded.
-    setting : Setting
-        With the fresh state, whose shapes are those of the dense backbone. Its criterion must be magnitude and its
-        scope global: the library compares the magnitudes of all channels.
-
-    Returns
-    -------
-    Masks
-        They keep everything, in the new shapes.
+    The sparsity is reached or slightly exceeded. Afterwards the backbone has other layers, with fewer channels, and
+    other parameters. Masks play no part: those that are returned keep everything, in the new shapes. The setting needs
+    the fresh state, whose shapes are those of the dense backbone.
 
     Raises
     ------
     UsageError
-        If the criterion is another, the scope not global, or the setting has no fresh state; if the sparsity is out of
-        reach.
+        If the setting's criterion is not magnitude or its scope not global, since the library compares the magnitudes
+        of all channels; if the setting has no fresh state; if the sparsity is out of reach.
     """
     if setting.criterion is not magnitude or setting.scope != "global":
         raise UsageError(

@@ -8,43 +8,17 @@ while training goes on, for t = t_0, t_0 + Δt, ..., t_0 + n Δt; what is pruned
 gradual run, each rung taking it from the sparsity of the rung before to its own.
 """
 
-from dataclasses import dataclass
-
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.common.errors import UsageError
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting, choose_masks
 from tepones.pruning.masks import Masks
 
-
-@dataclass(frozen=True)
-class Config:
-    """When to prune.
-
-    Attributes
-    ----------
-    n_prunings : int
-        The number n above. The paper finds no difference between Δt of 100 and of 1000 steps; a whole rung of ours
-        takes tens to hundreds of steps. Ours: 8.
-    until : float
-        When the last pruning is over, as a fraction of the steps; the rest of the training repairs. Ours: 0.75.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of range.
-    """
-
-    n_prunings: int = 8
-    until: float = 0.75
-
-    def __post_init__(self):
-        if self.n_prunings < 1 or not 0 < self.until <= 1:
-            raise UsageError(f"gradual: n_prunings must be positive and until in (0, 1], got {self}")
-
-
-DEFAULTS = Config()
+#: The number n above. The paper finds no difference between Δt of 100 and of 1000 steps; a whole rung of ours takes
+#: tens to hundreds of steps.
+N_PRUNINGS = 8
+#: When the last pruning is over, as a fraction of the steps; the rest of the training repairs (our choice).
+UNTIL = 0.75
 
 
 def cubic(start: float, target: float, progress: float) -> float:
@@ -52,35 +26,20 @@ def cubic(start: float, target: float, progress: float) -> float:
     return target + (start - target) * (1 - progress) ** 3
 
 
-def gradual(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
+def gradual(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Train a rung on while pruning it step by step to the sparsity of the next.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the new rung, in [0, 1).
-    setting : Setting
-        Its criterion chooses at every pruning; the paper's is magnitude.
-    config : Config
-
-    Returns
-    -------
-    Masks
-        Those of the new rung, nested in `masks`.
+    The criterion of the setting chooses at every pruning; the paper's is magnitude.
     """
     start, done = pruning_masks.sparsity(masks), 0
 
     def prune_more(step: int, n_steps: int) -> Masks | None:
         nonlocal masks, done
-        due = min(config.n_prunings, int(config.n_prunings * step / (config.until * n_steps)))
+        due = min(N_PRUNINGS, int(N_PRUNINGS * step / (UNTIL * n_steps)))
         if due == done:
             return None
         done = due
-        masks = choose_masks(backbone, masks, cubic(start, sparsity, done / config.n_prunings), setting)
+        masks = choose_masks(backbone, masks, cubic(start, sparsity, done / N_PRUNINGS), setting)
         backbone.train()
         return masks
 

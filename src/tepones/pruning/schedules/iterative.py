@@ -12,23 +12,7 @@ from tepones.pruning.masks import Masks
 
 
 def iterative(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
-    """Prune a rung to the sparsity of the next and train it.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the new rung, in [0, 1).
-    setting : Setting
-
-    Returns
-    -------
-    Masks
-        Those of the new rung, nested in `masks`.
-    """
+    """Prune a rung to the sparsity of the next and train it."""
     masks = prune(backbone, masks, sparsity, setting)
     train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks)
     return masks

@@ -15,21 +15,7 @@ from tepones.pruning.masks import Masks, apply
 def lottery(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Prune the trained rung before, rewind what remains and train it.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the new rung, in [0, 1).
-    setting : Setting
-        With the early state, which is loaded whole: norms, biases and the source classifier are rewound too.
-
-    Returns
-    -------
-    Masks
-        Those of the new rung, nested in `masks`.
+    The early state of the setting is loaded whole: norms, biases and the source classifier are rewound too.
 
     Raises
     ------

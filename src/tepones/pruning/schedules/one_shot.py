@@ -12,20 +12,6 @@ from tepones.pruning.masks import Masks
 def one_shot(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Prune the dense backbone to a sparsity; the remaining weights are those of before.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The dense backbone, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the rung, in [0, 1).
-    setting : Setting
-        With the same seed for all rungs the criterion ranks the weights once, so the ladder is nested.
-
-    Returns
-    -------
-    Masks
-        Those of the rung, nested in `masks`.
+    With the same seed in the setting of all rungs the criterion ranks the weights once, so the ladder is nested.
     """
     return prune(backbone, masks, sparsity, setting)

@@ -14,21 +14,8 @@ from tepones.pruning.masks import Masks, apply
 def reinitialised(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Draw all weights anew, hold those at zero that the ticket pruned, and train.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The lottery rung of this sparsity, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Its sparsity; not looked at, because the masks have it.
-    setting : Setting
-        With the fresh state.
-
-    Returns
-    -------
-    Masks
-        Those of the ticket.
+    The backbone is the lottery rung of this sparsity. Its masks are kept, so the number `sparsity` is not looked at.
+    The new weights are the fresh state of the setting.
 
     Raises
     ------

@@ -12,80 +12,40 @@ masks that the criterion chooses; the step of an update is taken before the upda
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.training import train
-from tepones.common.errors import UsageError
 from tepones.pruning.base import Setting, prune
 from tepones.pruning.masks import Masks, prunable
 
-
-@dataclass(frozen=True)
-class Config:
-    """How often and how much to rewire.
-
-    Attributes
-    ----------
-    alpha : float
-        Fraction dropped at first. The authors' code for ImageNet: 0.3.
-    n_updates : int
-        Updates until T_end, where f is zero. The authors' code: one every ΔT = 100 steps. Ours: 10 in all, because a
-        rung of ours takes tens to hundreds of steps.
-    until : float
-        T_end as a fraction of the steps. The authors' code for ImageNet: step 25,000. Ours: 0.75.
-
-    Raises
-    ------
-    UsageError
-        If a value is out of range.
-    """
-
-    alpha: float = 0.3
-    n_updates: int = 10
-    until: float = 0.75
-
-    def __post_init__(self):
-        if not 0 < self.alpha < 1 or self.n_updates < 1 or not 0 < self.until <= 1:
-            raise UsageError(f"rigl: alpha must be in (0, 1), n_updates positive and until in (0, 1], got {self}")
+#: α, the fraction dropped at first: that of the authors' code for ImageNet.
+ALPHA = 0.3
+#: Updates until T_end, where f is zero. The authors' code has one every ΔT = 100 steps; a rung of ours takes tens to
+#: hundreds of steps.
+N_UPDATES = 10
+#: T_end as a fraction of the steps (our choice). The authors' code for ImageNet: step 25,000.
+UNTIL = 0.75
 
 
-DEFAULTS = Config()
-
-
-def rigl(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting, config: Config = DEFAULTS) -> Masks:
+def rigl(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Prune a rung to the sparsity of the next, then train it while rewiring it.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the rung, in [0, 1), from the first step to the last.
-    setting : Setting
-        Its criterion chooses the first masks; what is dropped later is always the smallest.
-    config : Config
-
-    Returns
-    -------
-    Masks
-        Each layer has as many weights as the criterion gave it. Rungs of different sparsity are not nested.
+    The sparsity is that of the rung from the first step to the last. The criterion of the setting chooses the first
+    masks, within those that are given; what is dropped later is always the smallest. The last masks have as many
+    weights in each layer as the first ones, but rungs of different sparsity are not nested.
     """
     masks, done = prune(backbone, masks, sparsity, setting), 0
 
     def update(step: int, n_steps: int) -> Masks | None:
         nonlocal masks, done
-        progress = min(1.0, step / (config.until * n_steps))
-        due = int(config.n_updates * progress)
+        progress = min(1.0, step / (UNTIL * n_steps))
+        due = int(N_UPDATES * progress)
         if due == done:
             return None
         done = due
-        fraction = config.alpha / 2 * (1 + math.cos(math.pi * progress))
-        masks = rewire(prunable(backbone), masks, fraction)
+        masks = rewire(prunable(backbone), masks, ALPHA / 2 * (1 + math.cos(math.pi * progress)))
         return masks
 
     train(backbone, setting.images, setting.labels, setting.training, setting.seed, masks, after_step=update)

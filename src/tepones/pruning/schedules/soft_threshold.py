@@ -43,27 +43,13 @@ class SoftThreshold(nn.Module):
 def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: Setting) -> Masks:
     """Learn one threshold for each layer while the sparsity rises, then train what is left.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        The rung before, changed in place.
-    masks : Masks
-        Its masks.
-    sparsity : float
-        Sparsity of the rung, in [0, 1).
-    setting : Setting
-        Its criterion must be magnitude and its scope global: the method is a threshold on magnitudes, and it
-        decides itself how sparse each layer is.
-
-    Returns
-    -------
-    Masks
-        Those of the new rung, nested in `masks`: a weight at zero has no gradient.
+    The new masks are nested in those that are given, because a weight at zero has no gradient.
 
     Raises
     ------
     UsageError
-        If the criterion is another, or the scope not global.
+        If the setting's criterion is not magnitude or its scope not global: the method is a threshold on magnitudes,
+        and it decides itself how sparse each layer is.
     """
     if setting.criterion is not magnitude or setting.scope != "global":
         raise UsageError("the schedule str learns thresholds on magnitudes: it needs criterion magnitude, scope global")
@@ -95,13 +81,7 @@ def soft_threshold(backbone: Backbone, masks: Masks, sparsity: float, setting: S
 def steer(weights: list[torch.Tensor], thresholds: list[torch.Tensor], sparsity: float) -> None:
     """Shift all thresholds together so that a given fraction of the weights lies at or below them, in place.
 
-    Parameters
-    ----------
-    weights : list of tensors
-    thresholds : list of scalar tensors
-        s of each of the weights.
-    sparsity : float
-        In [0, 1).
+    `thresholds` holds the scalar s of each tensor of `weights`; `sparsity` is in [0, 1).
     """
     # A weight is zero iff |w| <= sigmoid(s + shift), that is, logit(|w|) - s <= shift. No logit is infinite: of
     # magnitudes outside (0, 1) the ranks do not matter.

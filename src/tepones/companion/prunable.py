@@ -5,7 +5,7 @@ from collections import Counter
 from torch import nn
 
 from tepones.backbones.base import Backbone
-from tepones.pruning.masks import prunable
+from tepones.pruning.masks import n_weights, prunable
 
 
 def not_prunable(backbone: Backbone) -> Counter[str]:
@@ -50,7 +50,7 @@ def lines(backbone: Backbone) -> list[str]:
         a line for each kind of what is not prunable.
     """
     weights = prunable(backbone)
-    total = sum(weight.numel() for weight in weights.values())
+    total = n_weights(backbone)
     n_parameters = sum(parameter.numel() for parameter in backbone.encoder.parameters())
     rows = [(name, "×".join(map(str, weight.shape)), f"{weight.numel():,}") for name, weight in weights.items()]
     rows.append((f"prunable, {total / n_parameters:.1%} of the encoder's {n_parameters:,}", "", f"{total:,}"))

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from tepones import cli
 from tepones.backbones import BACKBONES
 from tepones.common.errors import UsageError
+from tepones.companion.prunable import lines, not_prunable
 from tepones.pruning.masks import prunable
-from tepones.pruning.overview import lines, not_prunable
 
 WIDTH, DEPTH, TOKENS = 64, 4, 16
 

@@ -8,7 +8,6 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,21 +20,8 @@ from tepones.scores import SCORES
 from tepones.scores.moments import ClassMoments
 from tepones.scores.policy import rows_per_block
 
-
-@dataclass(frozen=True)
-class Size:
-    """Numbers of rows, features and classes of the synthetic features."""
-
-    n: int
-    n_features: int
-    n_classes: int
-
-
-SIZES = {
-    "small": Size(2_000, 512, 10),
-    "medium": Size(10_000, 512, 100),
-    "large": Size(50_000, 2_048, 100),
-}
+#: Numbers of rows, features and classes.
+SIZES = {"small": (2_000, 512, 10), "medium": (10_000, 512, 100), "large": (50_000, 2_048, 100)}
 
 #: Scores that together should take no more than 2.5 times the product in float64.
 FAMILY = ("gaussian", "h_score", "shrunk_h_score", "logme", "gbc_diagonal", "gbc_spherical", "lda")
@@ -47,20 +33,15 @@ FACTORS = 64
 SOURCE_CLASSES = 100
 
 
-def synthetic(n: int, n_features: int, n_classes: int, seed: int = 0) -> dict[str, np.ndarray]:
+def synthetic(n: int, n_features: int, n_classes: int) -> dict[str, np.ndarray]:
     """Features as a network with rectified units makes them: low rank, sparse, clustered by class.
-
-    Parameters
-    ----------
-    n, n_features, n_classes : int
-    seed : int
 
     Returns
     -------
     dict of str to ndarray
         ``features`` (float32), ``labels``, and ``probabilities`` of 100 source classes (float32).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     labels = generator.integers(n_classes, size=n)
     centres, factors = (generator.normal(size=(rows, FACTORS)).astype(np.float32) for rows in (n_classes, n))
     factors += centres[labels]
@@ -94,11 +75,10 @@ def bench(size: str = "medium", scores: Sequence[str] | None = None) -> pd.DataF
         If the size or a score is unknown.
     """
     choose("size", size, SIZES)
-    shape = SIZES[size]
     names = [name for name in SCORES if SCORES.module(name) != "tepones.scores.controls"] if scores is None else scores
     for name in names:
         SCORES.load(name)
-    data = synthetic(shape.n, shape.n_features, shape.n_classes)
+    data = synthetic(*SIZES[size])
     features = data["features"]
     tasks: dict[str, Callable[[], object]] = {
         "XᵀX float32": lambda: features.T @ features,

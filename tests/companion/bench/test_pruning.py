@@ -11,8 +11,8 @@ from torch import nn
 from tepones.backbones.base import Backbone
 from tepones.cli import rank
 from tepones.common.errors import UsageError
-from tepones.pruning import bench
-from tepones.pruning.bench import Measurement
+from tepones.companion.bench import pruning as bench
+from tepones.companion.bench.pruning import Measurement
 from tepones.pruning.criteria.block import block
 from tepones.pruning.masks import dense, prunable, sparsity
 

@@ -8,7 +8,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,19 +38,8 @@ N_CLASSES = 10
 TRAINING = Training(epochs=4, learning_rate=0.1)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One line of the table: what is measured, and its goal.
-
-    Attributes
-    ----------
-    what : str
-    unit : str
-    goal : float
-        Largest value with which the goal is reached.
-    measure : callable
-        Returns the value.
-    """
+class Measurement(NamedTuple):
+    """One line of the table: what is measured, and the largest value with which its goal is reached."""
 
     what: str
     unit: str
@@ -65,10 +54,7 @@ def bench() -> pd.DataFrame:
     -------
     DataFrame
         ``what``; ``measured`` and ``goal``, in ``unit``; ``holds``, "yes" where the goal is reached, else "no".
-
-    Notes
-    -----
-    Cost: half a minute.
+        Cost: half a minute.
     """
     n_threads, rows = torch.get_num_threads(), []
     torch.set_num_threads(1)
@@ -77,12 +63,11 @@ def bench() -> pd.DataFrame:
             for each in MEASUREMENTS:
                 measured = each.measure()
                 holds = "yes" if measured <= each.goal else "no"
-                about = {"what": each.what, "measured": measured, "goal": each.goal}
-                rows.append(about | {"unit": each.unit, "holds": holds})
+                rows.append((each.what, measured, each.goal, each.unit, holds))
                 bar.update()
     finally:
         torch.set_num_threads(n_threads)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["what", "measured", "goal", "unit", "holds"])
 
 
 def seconds(backbone: Backbone, task: Callable[[Backbone], object], repeats: int = REPEATS) -> float:

@@ -1,0 +1,1 @@
+"""How long scores and pruning take: what the command `tepones bench` measures."""
