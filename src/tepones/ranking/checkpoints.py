@@ -36,6 +36,8 @@ State = dict[str, torch.Tensor]
 #: Pixels of the side of a backbone's source images, where nothing else is said of it.
 SIDE = 32
 
+#: Bytes by which torch tells its archives from pickles.
+SHORTEST = 4
 SAFETENSORS = ".safetensors"
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 SUFFIXES = (SAFETENSORS, *TORCH)
@@ -255,6 +257,8 @@ def _read_torch(path: Path) -> State:
             warnings.simplefilter("ignore")  # about pickles that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
+        if path.stat().st_size < SHORTEST:
+            raise TeponesError(f"{path}: no complete torch file (it has {path.stat().st_size} bytes)") from None
         raise TeponesError(
             f"{path}: holds a pickle that is more than tensors, which is never executed; expected a state dictionary "
             "(torch.save(model.state_dict(), ...)) or a safetensors file"
