@@ -93,6 +93,8 @@ def test_a_score_that_ranks_perfectly_has_tau_one_on_its_target_alone():
     )
     found = ranking.by_target(within).set_index("target")["tau"]
     assert found["cyrillic"] == pytest.approx(1) and found["greek"] < -0.5
+    silent = within.assign(weighted_tau=within["weighted_tau"].mask(within["ladder"] == "random-0"))
+    assert ranking.by_target(silent).set_index("target")["tau"]["cyrillic"] == pytest.approx(0.5)
 
 
 def test_the_heat_map_fits_the_column_shows_every_number_and_puts_the_best_score_on_top():

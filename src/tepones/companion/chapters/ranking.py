@@ -35,8 +35,11 @@ def agreement_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_target(within: pd.DataFrame) -> pd.DataFrame:
-    """Mean weighted τ over ladders, of `tepones.agreement.within_ladder`: columns score, target, tau."""
-    means = within.groupby(["score", "target"], sort=False)["weighted_tau"].mean()
+    """Mean weighted τ over ladders, of `tepones.agreement.within_ladder`: columns score, target, tau.
+
+    A ladder without a ranking counts as 0, as in `tepones.agreement.summary`.
+    """
+    means = within.fillna({"weighted_tau": 0.0}).groupby(["score", "target"], sort=False)["weighted_tau"].mean()
     return means.rename("tau").reset_index()
 
 
