@@ -14,9 +14,6 @@ SCORE_NAMES = {"hscore": "H-score", "leep": "LEEP", "logme": "LogME", "nce": "NC
 _SHORT = {"linear": "frozen", "full": "full"}
 """The protocols where a column is narrow."""
 
-ALL_TARGETS = "mean of the twelve"
-"""Name of the mean over the data sets in `curves_chart`."""
-
 GAIN_SHOWN = 5.0
 """Points at which the colour of a heat map ends, so that small differences show beside losses of tens of points."""
 
@@ -24,12 +21,6 @@ CURVE_SHOWN = (-12, 9)
 """Accuracy points that a curve panel shows; what falls deeper leaves it."""
 
 _VERDICTS = {"follows": PALETTE[0], "follows up to ties": PALETTE[4], "does not follow": PALETTE[1]}
-_OUTCOMES = {
-    "above, beyond the seeds": PALETTE[0],
-    "above, within the seeds": PALETTE[5],
-    "below, within the seeds": "#f3c9a5",
-    "below, beyond the seeds": PALETTE[1],
-}
 
 
 def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -202,89 +193,6 @@ def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         .add_params(protocol)
         .properties(width=WIDTH - 140, height=21 * frame["backbone"].nunique())
     )
-
-
-def curves_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy points above dense against sparsity, one panel for each protocol; a menu for the data set.
-
-    A bar is two standard errors from the seeds to either side. What falls below the panel leaves it.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
-        `gain`, `noise`.
-    """
-    frame = prepared(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
-    mean = frame.groupby(["protocol", "method", "sparsity"], sort=False)["gain"].mean().reset_index()
-    frame = pd.concat([mean.assign(dataset=ALL_TARGETS), frame], ignore_index=True)
-    dense = frame.drop_duplicates(["protocol", "method", "dataset"]).assign(sparsity=0.0, gain=0.0, noise=0.0)
-    frame = pd.concat([dense, frame], ignore_index=True).sort_values("sparsity", kind="stable")
-    frame = frame.assign(low=frame["gain"] - 2 * frame["noise"], high=frame["gain"] + 2 * frame["noise"])
-    frame["level"] = [f"{100 * level:g} %" if level else "dense" for level in frame["sparsity"]]
-    frame = prepared(frame, list(frame))
-    data_sets = sorted(set(frame["dataset"]) - {ALL_TARGETS}, key=str.lower)
-    target = charts.menu("target", [ALL_TARGETS, *data_sets], label="Data set")
-    methods = sorted(set(frame["method"]), key=str.lower)
-    levels = list(dict.fromkeys(frame["level"]))
-
-    def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
-        base = (
-            alt.Chart(part, title=title)
-            .transform_filter("datum.dataset == target")
-            .encode(
-                x=alt.X("level:N", title="sparsity", sort=levels).axis(labelAngle=0).scale(padding=0.3),
-                color=alt.Color("method:N", title="method").scale(domain=methods, range=PALETTE),
-                tooltip=["method:N", "dataset:N", "level:N", alt.Tooltip("gain:Q", format="+.2f")],
-            )
-        )
-        y = alt.Y("gain:Q", title="points above dense").scale(domain=list(CURVE_SHOWN))
-        shape = alt.Shape("method:N", title="method").scale(domain=methods, range=SHAPES)
-        return alt.layer(
-            alt.Chart().mark_rule(strokeDash=[5, 4], opacity=0.6).encode(y=alt.datum(0)),
-            base.mark_rule(clip=True, opacity=0.5).encode(y="low:Q", y2="high:Q"),
-            base.mark_line(clip=True, strokeWidth=1.5).encode(y=y, order="sparsity:Q"),
-            base.mark_point(clip=True, filled=True, size=45, opacity=1).encode(y=y, shape=shape),
-        ).properties(width=265, height=260)
-
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in frame.groupby("protocol", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70}).add_params(target)
-
-
-def outcomes_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """How many cells of every method lie above dense, and how many of those by more than the seeds explain.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture whose cells have repeats: columns `protocol`,
-        `method`, `gain`, `outcome`.
-    """
-    frame = prepared(frame, ["protocol", "method", "gain", "outcome"])
-    side = frame["gain"].gt(0).map({True: "above", False: "below"})
-    within = frame["outcome"].eq("unresolved").map({True: "within the seeds", False: "beyond the seeds"})
-    frame = frame.assign(cells=side + ", " + within, rank=(side + ", " + within).map(list(_OUTCOMES).index))
-    counts = frame.groupby(["protocol", "method", "cells", "rank"], sort=False).size().rename("number").reset_index()
-    methods = sorted(set(frame["method"]), key=str.lower)
-
-    def panel(part: pd.DataFrame, title: str) -> alt.Chart:
-        return (
-            alt.Chart(part, title=title)
-            .mark_bar()
-            .encode(
-                x=alt.X("number:Q", title="cells").axis(tickMinStep=12),
-                y=alt.Y("method:N", title=None, sort=methods).axis(labelLimit=100),
-                color=alt.Color("cells:N", title=None)
-                .scale(domain=list(_OUTCOMES), range=list(_OUTCOMES.values()))
-                .legend(columns=2, labelLimit=220),
-                order="rank:Q",
-                tooltip=["method:N", "cells:N", "number:Q"],
-            )
-            .properties(width=215, height=26 * len(methods))
-        )
-
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in counts.groupby("protocol", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 105})
 
 
 def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
