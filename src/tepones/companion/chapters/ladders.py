@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.common.errors import UsageError, choose
+from tepones.common.errors import choose
 from tepones.companion import charts, study
 from tepones.companion.charts import PALETTE, PANEL, SHAPES, WIDTH, prepared
 from tepones.companion.claims import statistic
@@ -257,38 +256,6 @@ def costs(zoo_folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cost_table(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
-    """Costs of all methods at one rung, as readers see them: stored → shrunk, once where both are written alike.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `costs` returns it.
-    rung : int
-
-    Raises
-    ------
-    UsageError
-        If no method has such a rung.
-    """
-    frame = frame[frame["rung"] == rung]
-    if frame.empty:
-        raise UsageError(f"no ladder has a rung {rung}")
-    words = [_before_after(row) for row in frame.itertuples()]
-    units = frame["unit"].where(frame["unit"] != "weights", "")
-    columns = (frame["quantity"] + units.map(lambda unit: f", {unit}" if unit else "")).rename("column")
-    wide = frame.assign(words=words, column=columns).pivot(index="method", columns="column", values="words")
-    wide = wide.reindex(index=[m for m in METHODS if m in wide.index], columns=list(dict.fromkeys(columns)))
-    return wide.rename_axis(columns=None).reset_index()
-
-
-def _before_after(row) -> str:
-    form = ".2f" if row.field == "latency_ms" else ".0f" if row.unit in ("weights", "kB") else ".2f"
-    stored, shrunk = format(row.stored, form), format(row.shrunk, form)
-    # A narrow column may break before the arrow only.
-    return stored if stored == shrunk else f"{stored} →\N{NO-BREAK SPACE}{shrunk}"
-
-
 def layer_labels(names: list[str]) -> dict[str, str]:
     """Short words for the layers of a small residual network; other names keep their path."""
     blocks = list(dict.fromkeys(found[1] for name in names if (found := _BLOCK.match(name))))
@@ -318,17 +285,13 @@ def extremes(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns method, most spared, least spared (layer and how many times the network's density), spread (the ratio
-        of the two; infinite where a layer has collapsed), collapsed.
+        By method: most spared and least spared (layer), spread (how many times denser the one is than the other;
+        infinite where a layer has collapsed), collapsed (how many layers).
     """
-    rows = []
-    for method, part in frame[frame["rung"] == rung].groupby("method", sort=False):
-        most, least = part.loc[part["relative"].idxmax()], part.loc[part["relative"].idxmin()]
-        spread = most["relative"] / least["relative"] if least["relative"] else np.inf
-        row = {"method": method, "most spared": most["layer"], "times": most["relative"]}
-        row |= {"least spared": least["layer"], "times, least": least["relative"]}
-        rows.append(row | {"spread": spread, "collapsed": int(part["collapsed"].sum())})
-    return pd.DataFrame(rows)
+    layers = frame[frame["rung"] == rung].set_index("layer").groupby("method", sort=False)
+    relative = layers["relative"]
+    ends = {"most spared": relative.idxmax(), "least spared": relative.idxmin()}
+    return pd.DataFrame(ends).assign(spread=relative.max() / relative.min(), collapsed=layers["collapsed"].sum())
 
 
 def _ladders(zoo_folder: Path) -> list[tuple[Path, zoo.Manifest]]:
@@ -359,13 +322,15 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     def panel(part: pd.DataFrame, methods: list[str], source: bool) -> alt.LayerChart:
         # One frame for all panels, filtered in the chart: it is stored once.
         wanted = f"datum.target == {SOURCE!r}" if source else "datum.target == target"
+        colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
+        shape = alt.Shape("method:N", title=None).scale(domain=methods, range=SHAPES)
         base = (
             alt.Chart(part, title=charts.panel_title("source task" if source else "transfer"))
             .transform_filter(f"{wanted} && indexof({methods}, datum.method) >= 0")
             .encode(
                 x=_sparsity(frame),
                 y=alt.Y("accuracy:Q", title="source accuracy" if source else "probe accuracy").scale(domain=[0, 1]),
-                color=_method(methods),
+                color=colour.legend(columns=3, labelLimit=220),
                 opacity=opacity,
                 tooltip=[
                     "method:N",
@@ -378,7 +343,7 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         )
         return alt.layer(
             base.mark_line(strokeWidth=1.8).encode(order="rung:Q"),
-            base.mark_point(filled=True, size=45).encode(shape=_shape(methods)),
+            base.mark_point(filled=True, size=45).encode(shape=shape),
         ).properties(width=PANEL["width"], height=190)
 
     rows = []
@@ -531,7 +496,7 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
         return alt.layer(
             base.mark_line(strokeWidth=1.2).encode(detail="seed:N", order="rung:Q"),
             base.mark_point(filled=True, size=40, opacity=0.9).encode(shape=shape),
-        ).properties(width=PANEL["width"], height=PANEL["height"])
+        ).properties(**PANEL)
 
     def differences(measured: str) -> alt.LayerChart:
         part = difference[difference["measured"] == measured]
@@ -553,7 +518,7 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
             seed.mark_line(strokeWidth=1, color="#777777").encode(detail="seed:N", order="rung:Q"),
             seed.mark_point(filled=True, size=40, color="#777777", opacity=0.9).encode(shape=shape),
             mean.mark_tick(thickness=2.5, size=20, color=_BLACK, orient="horizontal").encode(y="mean:Q"),
-        ).properties(width=PANEL["width"], height=PANEL["height"])
+        ).properties(**PANEL)
 
     panels = [chart for name in (SOURCE, ALL_TARGETS) for chart in (lines(name), differences(name))]
     return alt.concat(*panels, columns=2, bounds="flush", spacing={"row": 74, "column": 66})
@@ -561,15 +526,6 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
 
 def _present(frame: pd.DataFrame) -> list[str]:
     return [method for method in METHODS if method in set(frame["method"])]
-
-
-def _method(methods: list[str]) -> alt.Color:
-    colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
-    return colour.legend(columns=3, labelLimit=220)
-
-
-def _shape(methods: list[str]) -> alt.Shape:
-    return alt.Shape("method:N", title=None).scale(domain=methods, range=SHAPES)
 
 
 def _levels(frame: pd.DataFrame) -> dict[int, float]:
