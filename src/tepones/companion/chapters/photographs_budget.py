@@ -26,15 +26,14 @@ BYTES = 4
 REPLICATES = 2000
 
 
-def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = study.PROBE) -> pd.DataFrame:
-    """Tidy table of all backbones of a group with their size, and the controls as further scores.
+def candidates(tables: Mapping[str, pd.DataFrame], group: str) -> pd.DataFrame:
+    """All backbones of a group, judged by a linear probe, with their size, and the controls as further scores.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
         As `tepones.companion.study.load` returns it.
     group : {"trained here", "released on ImageNet"}
-    protocol : {"probe", "fine-tuning"}
 
     Returns
     -------
@@ -45,11 +44,8 @@ def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = s
     choose("group", group, GROUPS)
     rungs = tables["rungs"]
     own = rungs[groups(rungs) == group]
-    pieces = {
-        **tables,
-        "scores": with_pool_scores(tables["scores"][tables["scores"]["ladder"].isin(own["ladder"])], ["target"]),
-    }
-    frame = study.tidy(pieces, protocol)
+    scores = tables["scores"][tables["scores"]["ladder"].isin(own["ladder"])]
+    frame = study.tidy({**tables, "scores": with_pool_scores(scores, ["target"])}, study.PROBE)
     frame = complete(frame[frame["ladder"].isin(own["ladder"])], rungs)
     if frame.empty:
         return frame.assign(bytes=[])
@@ -78,11 +74,11 @@ def regrets(frame: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
     ).reset_index()
 
 
-def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     """Regret of some scores with 95 % intervals, percentiles of a bootstrap that draws ladders and targets.
 
     A draw of ladders with replacement holds about two thirds of them, so it is a smaller pool, in which there is
-    less to choose from: the intervals tend to lie low.
+    less to choose from: the intervals tend to lie low. The draws are the same for every score and budget.
 
     Parameters
     ----------
@@ -91,19 +87,17 @@ def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[st
     frame : DataFrame
         `candidates`.
     scores : sequence of str
-    seed : int
-        Of the draws, which are the same for every score and budget.
 
     Returns
     -------
     DataFrame
-        Rows of `found` with low and high; NaN with one ladder.
+        The rows of `found` of these scores, with low and high; NaN with one ladder.
     """
     found = found[found["score"].isin(scores)].reset_index(drop=True)
     ladders, targets = list(dict.fromkeys(frame["ladder"])), list(dict.fromkeys(frame["target"]))
     if len(ladders) == 1:
         return found.assign(low=np.nan, high=np.nan)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     there = rng.multinomial(len(ladders), np.full(len(ladders), 1 / len(ladders)), REPLICATES) > 0
     weight = rng.multinomial(len(targets), np.full(len(targets), 1 / len(targets)), REPLICATES) / len(targets)
     parts = {score: [part for _, part in own.groupby("target", sort=False)] for score, own in frame.groupby("score")}
@@ -117,12 +111,11 @@ def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[st
 def _regret_in_draws(part: pd.DataFrame, budget: float, ladders: list[str], there: np.ndarray) -> np.ndarray:
     """Regret of one score on one target under one budget, in each pool that the bootstrap draws.
 
-    A drawn pool holds all rungs of the ladders that were drawn, and none of the others. To repeat the choice in
-    thousands of pools, each ladder is first reduced to what matters of it: the highest score among its rungs that fit
-    the budget, the accuracies of the rungs that have this score, and the best accuracy of a rung that fits. In a pool,
-    the ladder with the highest score is then chosen, and the best accuracy of any ladder is what could have been had.
-    If several rungs have the highest score, of one ladder or of several, one of them is drawn by lot, so their mean
-    accuracy counts.
+    A drawn pool holds all rungs of the ladders that were drawn. To repeat the choice in thousands of pools, each ladder
+    is first reduced to what matters of it: the highest score among its rungs that fit the budget, the accuracies of the
+    rungs that have this score, and the best accuracy of a rung that fits. In a pool, the ladder with the highest score
+    is then chosen, and the best accuracy of any ladder is what could have been had. Of several rungs with the highest
+    score one is drawn by lot, so their mean accuracy counts.
 
     Parameters
     ----------
@@ -160,16 +153,7 @@ def _regret_in_draws(part: pd.DataFrame, budget: float, ladders: list[str], ther
 def drawn(found: pd.DataFrame, score: str) -> list[str]:
     """What the figure shows: a score, the controls, the H-score, and the rivals of least mean regret over all budgets.
 
-    Parameters
-    ----------
-    found : DataFrame
-        `regrets` of one pool.
-    score : str
-
-    Returns
-    -------
-    list of str
-        Names, as many as there are colours; those that the pool does not have are left out.
+    As many names of `regrets` of one pool as there are colours; those that the pool does not have are left out.
     """
     mean = found.groupby("score")["regret"].mean().sort_values(kind="stable")
     always = [name for name in dict.fromkeys([score, LARGEST, USUAL, BLIND, "h_score"]) if name in mean.index]
@@ -178,13 +162,7 @@ def drawn(found: pd.DataFrame, score: str) -> list[str]:
 
 
 def losses(found: pd.DataFrame | None, score: str) -> dict[str, int | float | str]:
-    """Regret of a score beside that of the controls over the budgets of one pool, as values to glue.
-
-    Parameters
-    ----------
-    found : DataFrame or None
-        `regrets` of the pool, if there is one.
-    score : str
+    """Regret of a score beside that of the controls, in `regrets` of one pool (None without one), as values to glue.
 
     Returns
     -------
@@ -247,14 +225,10 @@ def two_digits(value: float) -> str:
 
 
 def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixin:
-    """Regret against the budget, one line for each score; a switch for the pool of backbones and a menu for the band.
+    """Regret against the budget, one line for each of at most seven scores, the most important first.
 
-    Parameters
-    ----------
-    found : DataFrame
-        `with_intervals` of one or more pools, one below the other, with a column `pool`.
-    scores : sequence of str
-        Lines, the most important first; at most seven.
+    Menus choose the pool of backbones and the line with a band. `found` is `with_intervals` of one or more pools, one
+    below the other, with a column `pool`.
     """
     columns = ["pool", "score", "budget", "candidates", "regret", "low", "high", "targets"]
     frame = prepared(found[found["score"].isin(scores)], columns)

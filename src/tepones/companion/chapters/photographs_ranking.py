@@ -55,8 +55,8 @@ PROBED, PROBED_RELEASED, FINE_TUNED = (
 def frames(tables: Mapping[str, pd.DataFrame]) -> dict[Judged, pd.DataFrame]:
     """Tidy frames to rank in, by what was judged; those without data are left out.
 
-    Full fine-tuning was done on part of the targets of part of the ladders: pairs of ladder and target of which a
-    rung or a repeat is missing are left out, and then ladders that lack a target which another has.
+    So are pairs of ladder and target of which a rung or a repeat is missing, and then ladders that lack a target which
+    another has: full fine-tuning was done on part of the targets of part of the ladders.
     """
     rungs, transfer = tables["rungs"], tables["transfer"]
     repeats = transfer.groupby(["ladder", "rung", "target", "protocol"])["repeat"].transform("nunique")
@@ -100,11 +100,8 @@ def basis(cells: Mapping[Judged, pd.DataFrame]) -> pd.DataFrame:
 def compared(cells: pd.DataFrame, score: str) -> pd.DataFrame:
     """Agreement of every score with its interval, and the difference of `score` to it; best first.
 
-    Returns
-    -------
-    DataFrame
-        `agreement.summary` with kind, difference (weighted τ of `score` minus that of the row), low, high, and
-        p_difference, corrected for the number of scores (Holm); NaN in the row of `score` itself.
+    Columns of `agreement.summary`, kind, difference (weighted τ of `score` minus that of the row), low, high, and
+    p_difference, corrected for the number of scores (Holm); NaN in the row of `score` itself.
     """
     table = agreement.summary(cells)
     table.insert(1, "kind", [kind(name) for name in table["score"]])
@@ -133,10 +130,7 @@ def shown(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged) -> pd.DataFra
 def reached(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, str]:
     """What a score reaches in `compared`, as values to glue; `UNKNOWN` if nothing was judged.
 
-    Returns
-    -------
-    dict
-        ``tau``, the mean weighted τ with its interval; ``regret`` and ``regret-3``, in points.
+    ``tau``, the mean weighted τ with its interval; ``regret`` and ``regret-3``, in points.
     """
     table = verdicts.get(judged, pd.DataFrame(columns=["score", "weighted_tau"])).set_index("score")
     columns = ["weighted_tau", "weighted_tau_low", "weighted_tau_high", "regret_1", "regret_3"]
@@ -154,9 +148,9 @@ def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str
     Returns
     -------
     dict
-        `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean;
-        ``better``, the names of those that it is resolved (`LEVEL`) to rank better than; ``n-worse``, the number of
-        those that it is resolved to rank worse than, and ``n-resolved``, of both; ``rivals``, how many there are, and
+        `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean. Of
+        the differences that are resolved (`LEVEL`): ``better``, the names of those that it ranks better than,
+        ``n-worse``, how many rank better, ``n-resolved``, how many there are. ``rivals``, how many there are, and
         ``open``, how many of them are not resolved. Zero and `UNKNOWN` if nothing was judged.
     """
     found = reached(verdicts, judged, score)
@@ -185,17 +179,8 @@ def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str
 def spread(by_target: pd.DataFrame, score: str) -> dict[str, int | str]:
     """On which targets a score ranks best and worst, and how often it leads, as values to glue.
 
-    Parameters
-    ----------
-    by_target : DataFrame
-        `ranking.by_target`.
-    score : str
-
-    Returns
-    -------
-    dict
-        `photographs.extremes` of the score's mean τ; ``items``, how many targets there are, and ``leads``, on how many
-        of them no score has a higher τ.
+    `photographs.extremes` of the score's mean τ in `ranking.by_target`; ``items``, how many targets there are, and
+    ``leads``, on how many of them no score has a higher τ.
     """
     wide = by_target.pivot(index="score", columns="target", values="tau")
     row = wide.loc[score] if score in wide.index else pd.Series(dtype=float)
@@ -230,11 +215,8 @@ def between(frame: pd.DataFrame) -> pd.DataFrame:
 def between_values(table: pd.DataFrame, score: str) -> dict[str, int | str]:
     """What `between` says of a score, of the best one and of source accuracy, as values to glue.
 
-    Returns
-    -------
-    dict
-        ``ladders`` and ``levels`` that are compared; ``tau``, ``best-tau`` and ``source-tau`` with their intervals, and
-        ``best``, whose name it is; ``n`` scores, of which ``clear`` rank better than chance (Holm-corrected).
+    ``ladders`` and ``levels`` that are compared; ``tau``, ``best-tau`` and ``source-tau`` with their intervals, and the
+    name of the ``best``; ``n`` scores, of which ``clear`` rank better than chance (Holm-corrected).
     """
     rows = table.set_index("score")[["weighted_tau", "low", "high"]].astype(float)
     best = table["score"].iloc[0] if len(table) else UNKNOWN
@@ -251,10 +233,7 @@ def between_values(table: pd.DataFrame, score: str) -> dict[str, int | str]:
 def noise(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Agreement of repeated fine-tunings with each other, for each ladder and target of which every rung has repeats.
 
-    Returns
-    -------
-    DataFrame
-        Columns ladder, target, tau (weighted, mean over pairs of repeats), sd_points; empty without repeats.
+    Columns ladder, target, tau (weighted, mean over pairs of repeats), sd_points; empty without repeats.
     """
     full = tables["transfer"][tables["transfer"]["protocol"] == study.FULL]
     n_rungs = tables["rungs"].groupby("ladder")["rung"].nunique()

@@ -1,7 +1,6 @@
 """The chapter *Photographs: the sweet phase*: what pruned backbones gain over dense ones, on which targets, and where.
 
-Frames come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's
-ladders.
+Every function copes with any part of the profile's ladders.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,15 +62,14 @@ def ladders(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def tasks(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> pd.DataFrame:
-    """One row for each target: classes, images, accuracy of a probe on the dense backbones, its error, distance.
+    """One row for each target: what it consists of, and what a probe reaches on the dense backbones.
 
     Returns
     -------
     DataFrame
         Columns target, classes, train and test (images; of the test split at most), for each group that there is the
-        mean accuracy of its dense backbones in % (`DENSE`), error, distance. The error is the standard error of one
-        such accuracy in points, of backbones trained here if there are any, from the number of test images; where a set
-        holds fewer images than the profile would take, it is larger.
+        mean accuracy of its dense backbones in % (`DENSE`), error (points: the standard error of such an accuracy, of
+        backbones trained here if there are any; larger where a set holds fewer test images), distance.
     """
     n_classes = {size.task: size.classes or SOURCES[size.task].n_classes for size in profile.targets}
     found = pd.DataFrame({"classes": n_classes, "train": tables["scores"].groupby("target")["n"].first()})
@@ -85,18 +83,11 @@ def tasks(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> pd.D
 
 
 def distances(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """How far the classes of each target are from those of the source: our measure, from records alone.
+    """How far the classes of each target are from those of the source, by target, nearest first.
 
-    The negative conditional entropy (`nce`) says how uncertain the class of a target image remains once one knows
-    which *source* class the dense network takes it for. Its value divided by that on shuffled labels is 1 where the
-    source classes say nothing about those of the target, and 0 where they decide them. Dividing by the shuffled
-    value also takes out most of what a finite number of images feigns. Mean over the dense backbones that were
-    trained here, each counted once; empty where `nce` was not computed.
-
-    Returns
-    -------
-    Series
-        By target, nearest first.
+    Our measure: `nce` divided by its value on shuffled labels, which also takes out most of what a finite number of
+    images feigns. It is 1 where the source classes say nothing about those of the target, and 0 where they decide them.
+    Mean over the dense backbones that were trained here, each counted once; empty where `nce` was not computed.
     """
     scores, rungs = tables["scores"], tables["rungs"]
     trained = rungs[(groups(rungs) == TRAINED) & (rungs["rung"] == 0)]["ladder"]
@@ -113,8 +104,8 @@ def curves(rungs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns method, rung, sparsity, target, ladders, accuracy, mean, low, high. The interval is Student's, on
-        one less than the number of ladders; NaN for fewer ladders and for the dense rung.
+        Columns method, rung, target, sparsity, ladders (how many), accuracy, and the gain in points: mean, low, high.
+        The interval is Student's; NaN for fewer ladders and for the dense rung.
     """
     grouped = rungs.groupby(["method", "rung", "target"], sort=False)
     found = grouped.agg(
@@ -131,10 +122,10 @@ def curves(rungs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rise(curves: pd.DataFrame, method: str) -> pd.DataFrame:
-    """How high a method rises over dense on each target: columns target, highest (points), clear.
+    """How high a method rises over dense on each target, from `curves`.
 
-    `highest` is the largest mean gain of a pruned rung; `clear` says whether the whole interval of some rung lies
-    above zero.
+    Columns target, highest (largest mean gain of a pruned rung, points), clear (whether the whole interval of some rung
+    lies above zero).
     """
     pruned = curves[(curves["method"] == method) & (curves["rung"] > 0)]
     grouped = pruned.groupby("target", sort=False)
@@ -150,11 +141,8 @@ def fallen(curves: pd.DataFrame) -> float:
 def ends(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What is left on the source task at the last rung of the methods trained here: mean over a method's ladders.
 
-    Returns
-    -------
-    DataFrame
-        By method: dense and last (source accuracy in %), kept (the last as a share of the dense one), emptied (layers
-        of which the last rung of the first ladder has no weight).
+    By method: dense and last (source accuracy in %), emptied (layers of which the last rung of the first ladder has no
+    weight), kept (the last as a share of the dense accuracy).
     """
     rungs = tables["rungs"]
     rows = {}
@@ -177,12 +165,12 @@ def chosen_gains(rungs: pd.DataFrame, rule: str = OTHER_TARGETS) -> pd.DataFrame
     rule : {"other targets", "other ladders", "in hindsight"}
         The rung that is best on average on the *other* targets of the ladder; that is best on this target on
         average over the *other* ladders of the method (methods with one ladder are left out); or that turned out
-        best, which finds a gain even in noise and is there to show how much.
+        best, which finds a gain even in noise.
 
     Returns
     -------
     DataFrame
-        Columns ladder, method, group, target, value, rule.
+        Columns ladder, target, value, method, group, rule.
     """
     choose("rule", rule, RULES)
     pruned = rungs[rungs["rung"] > 0]
@@ -209,8 +197,8 @@ def mean_gains(gains: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of `by`, ladders and targets (how many), mean, low, high. The bounds are NaN for one ladder, and
-        where the rung was chosen in hindsight: that mean is biased, and no interval says by how much.
+        The columns of `by`, ladders and targets (how many), mean, low, high. The bounds are NaN for one ladder, and in
+        hindsight: that mean is biased, and no interval says by how much.
     """
     rows = []
     for values, part in gains.groupby(list(by), sort=False):
@@ -225,11 +213,8 @@ def mean_gains(gains: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def where(gains: pd.DataFrame, group: str) -> dict[str, int | str]:
     """Where the rung that other targets choose gains most and least in a group of ladders, as values to glue.
 
-    Returns
-    -------
-    dict
-        ``cells`` of methods and targets, how many of them are ``positive``; `photographs.extremes` of the means by
-        ``target-`` and by ``method-``.
+    How many ``cells`` of methods and targets there are and how many are ``positive``; `photographs.extremes` of the
+    means by ``target-`` and by ``method-``.
     """
     own = gains[(gains["group"] == group) & (gains["rule"] == OTHER_TARGETS)]
     cells = own.groupby(["method", "target"])["value"].mean()
@@ -253,8 +238,8 @@ def by_images(tables: Mapping[str, pd.DataFrame], gains: pd.DataFrame, method: s
     Returns
     -------
     DataFrame
-        Rows plain and varied. Source accuracy in %, mean over ladders: dense, first (pruned rung) and highest (of the
-        pruned rungs); and mean, low, high of the gain at the rung that other ladders choose. NaN for what is not there.
+        Rows plain and varied. Mean source accuracy in %: dense, first (pruned rung), highest (of the pruned rungs); and
+        mean, low, high of the gain at the rung that other ladders choose. NaN for what is not there.
     """
     source = _POINTS * tables["rungs"].pivot_table(index="rung", columns="method", values="source_accuracy")
     source = source.reindex(columns=[method, f"augmented {method}"])
@@ -344,16 +329,10 @@ def tops(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def gains_chart(curves: pd.DataFrame, methods: Sequence[str], method: str) -> alt.TopLevelMixin:
-    """Accuracy points over dense against sparsity, one panel per target; a menu for the method drawn in blue.
+    """`curves` of accuracy points over dense against sparsity, one panel per target.
 
-    Parameters
-    ----------
-    curves : DataFrame
-        `curves`.
-    methods : sequence of str
-        Entries of the menu, in its order.
-    method : str
-        Which is chosen at first; the first of `methods` if it is not among them.
+    `methods` are the entries of a menu for the method drawn in blue, and `method` the one that is chosen at first (the
+    first of them if it is none).
     """
     frame = prepared(curves, ["method", "rung", "sparsity", "target", "ladders", "accuracy", "mean", "low", "high"])
     chosen = menu("inBlue", methods, method, label="Method")
@@ -401,14 +380,9 @@ def gains_chart(curves: pd.DataFrame, methods: Sequence[str], method: str) -> al
 
 
 def gain_heat_map(gains: pd.DataFrame, methods: Sequence[str], targets: Sequence[str]) -> alt.TopLevelMixin:
-    """Gain of each method on each target, the number in its cell; a switch for how the rung was chosen.
+    """`chosen_gains` of each method on each target, the number in its cell; a switch for how the rung was chosen.
 
-    Parameters
-    ----------
-    gains : DataFrame
-        `chosen_gains` of one or more rules, one below the other.
-    methods, targets : sequence of str
-        Rows and columns, in their order. The last column is the mean.
+    `methods` are the rows and `targets` the columns, in their order; the last column is the mean.
     """
     frame = prepared(gains, ["rule", "method", "target", "ladder", "value"])
     cells = frame.groupby(["rule", "method", "target"], sort=False)["value"].agg(value="mean", ladders="count")
