@@ -27,12 +27,7 @@ def names() -> list[str]:
 
 
 def defaults(name: str) -> dict[str, object]:
-    """Read the parameters of a notebook and their defaults.
-
-    Parameters
-    ----------
-    name : str
-        Notebook, one of `names()`.
+    """Read the parameters of a notebook, one of `names()`, and their defaults.
 
     Raises
     ------

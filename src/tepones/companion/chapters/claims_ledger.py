@@ -8,17 +8,9 @@ from tepones.companion.claims.ledger import COMPANION, measured
 
 
 def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """What the ledger could test, as readers see it.
+    """What the ledger (`tepones.companion.claims.ledger`) could test, as readers see it.
 
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As `tepones.companion.claims.ledger.ledger` or `everywhere` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each claim and profile, in Markdown: claim, claimed, measured, verdict.
+    One row for each claim and profile, in Markdown: claim, claimed, measured, verdict.
     """
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
     rows = [row for _, row in verdicts.iterrows()]

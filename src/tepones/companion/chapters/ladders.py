@@ -104,18 +104,10 @@ DENSITY_SHOWN = 32
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Accuracy of every method at every rung, mean over the seeds of its ladders.
+    """Accuracy of every method of the records at every rung, mean over the seeds of its ladders.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it; of the methods in `METHODS`.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, seeds (how many), target, accuracy. Besides the targets there are `SOURCE`, by
-        the network's own classifier, and `ALL_TARGETS`.
+    Columns method, rung, target, sparsity, seeds (how many), accuracy. Besides the targets there are `SOURCE`, by the
+    network's own classifier, and `ALL_TARGETS`. Raises `UsageError` for a method that is not in `METHODS`.
     """
     judged = study.tidy(dict(tables)).drop_duplicates(["ladder", "rung", "target"])
     for method in judged["method"].unique():
@@ -133,16 +125,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def common_sparsity(rungs: pd.DataFrame, rung: int) -> float:
     """Sparsity of a pruned rung that every method has; where methods differ, the lowest.
 
-    Parameters
-    ----------
-    rungs : DataFrame
-        Table of `tepones.companion.study.load`.
-    rung : int
-
-    Raises
-    ------
-    UsageError
-        If a method has no such rung, or it is the dense one.
+    Raises `UsageError` if a method has no such rung, or it is the dense one.
     """
     methods = rungs[rungs["rung"] > 0].groupby("rung")["method"].nunique()
     choose("rung of all methods", str(rung), methods.index[methods == rungs["method"].nunique()].astype(str))
@@ -185,18 +168,9 @@ def pair(tables: Mapping[str, pd.DataFrame], method: str, over: str) -> tuple[pd
 
 
 def source_lead(differences: pd.DataFrame) -> pd.DataFrame:
-    """Difference of two methods on the source task, one row for each rung.
+    """Difference of two methods on the source task by rung, from the `differences` of `pair`, in accuracy points.
 
-    Parameters
-    ----------
-    differences : DataFrame
-        As `pair` returns it.
-
-    Returns
-    -------
-    DataFrame
-        By rung: sparsity, mean, low, high (as in `pair`), range (between the seeds with the largest and the smallest
-        difference); accuracy points.
+    Columns sparsity, mean, low, high, range (between the seeds with the largest and the smallest difference).
     """
     found = differences[differences["measured"] == SOURCE].groupby("rung")
     ends = found["difference"].agg(["min", "max"])
@@ -206,17 +180,9 @@ def source_lead(differences: pd.DataFrame) -> pd.DataFrame:
 def densities(zoo_folder: Path) -> pd.DataFrame:
     """Fraction of the weights that remain in each layer of each rung of the zoo's ladders.
 
-    Parameters
-    ----------
-    zoo_folder : Path
-        Its folders are ladders.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, layer, name, position, size (weights of the dense layer), density (fraction of
-        them that is not zero), relative (density over that of the whole network), collapsed (nothing remains).
-        A channel that is gone counts as zeros.
+    Columns method, rung, sparsity, layer, name, position, size (weights of the dense layer), density (fraction of them
+    that is not zero), relative (density over that of the whole network), collapsed (nothing remains). A channel that is
+    gone counts as zeros.
     """
     rows = []
     for folder, about in _ladders(zoo_folder):
@@ -236,15 +202,7 @@ def densities(zoo_folder: Path) -> pd.DataFrame:
 def costs(zoo_folder: Path) -> pd.DataFrame:
     """What each rung of the zoo's ladders costs, as it is stored and after its dead channels were removed.
 
-    Parameters
-    ----------
-    zoo_folder : Path
-        Its folders are ladders.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, field (of `COSTS`), quantity, unit, stored, shrunk; the last two in that unit.
+    Columns method, rung, sparsity, field (of `COSTS`), quantity, unit, stored and shrunk (in that unit).
     """
     rows = []
     for _, about in _ladders(zoo_folder):
@@ -274,19 +232,10 @@ _BLOCK = re.compile(r"encoder\.(\d+)\.(conv(\d)|shortcut\.0)\.weight$")
 
 
 def extremes(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
-    """The layers that each method spares most and least at one rung, and how many have collapsed.
+    """The layers that each method spares most and least at one rung of `densities`, and how many have collapsed.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `densities` returns it.
-    rung : int
-
-    Returns
-    -------
-    DataFrame
-        By method: most spared and least spared (layer), spread (how many times denser the one is than the other;
-        infinite where a layer has collapsed), collapsed (how many layers).
+    By method: most spared and least spared (layer), spread (how many times denser the one is than the other; infinite
+    where a layer has collapsed), collapsed (how many layers).
     """
     layers = frame[frame["rung"] == rung].set_index("layer").groupby("method", sort=False)
     relative = layers["relative"]
@@ -306,12 +255,9 @@ def _ladders(zoo_folder: Path) -> list[tuple[Path, zoo.Manifest]]:
 
 
 def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Source and transfer accuracy against sparsity, one row of panels for each question; menus for target and method.
+    """`curves` of source and transfer accuracy against sparsity, one row of panels for each question.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        `curves`: columns `method`, `rung`, `sparsity`, `seeds`, `target`, `accuracy`.
+    Menus choose the target, and a method to highlight.
     """
     frame = prepared(frame, ["method", "rung", "sparsity", "seeds", "target", "accuracy"])
     targets = [name for name in dict.fromkeys(frame["target"]) if name not in (SOURCE, ALL_TARGETS)]
@@ -361,17 +307,10 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
-    """What remains in each layer of each method; a switch for the sparsity.
+    """`densities` as a coloured table of methods and layers; a switch for the sparsity, which begins at a rung.
 
     The number is the percentage of the layer's weights that remains, the colour how much denser or sparser the layer
     is than the network. A collapsed layer is framed and crossed.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `densities`.
-    rung : int
-        Which one is shown at first.
     """
     columns = ["method", "rung", "sparsity", "layer", "position", "size", "density", "relative", "collapsed"]
     frame = prepared(frame, columns)
@@ -420,13 +359,7 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
 
 
 def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Every cost against sparsity, as stored and shrunk; one method in colour, chosen by a menu, the others grey.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `costs`.
-    """
+    """All `costs` against sparsity, as stored and shrunk; one method in colour, chosen by a menu, the others grey."""
     frame = prepared(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
     methods = [method for method in _present(frame) if method != STRUCTURED]
     chosen = charts.menu("chosen", methods, REFERENCE, label="In blue")
@@ -466,14 +399,7 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, over: str) -> alt.TopLevelMixin:
-    """Two methods seed by seed: their accuracies, and the difference with its interval; source task, then targets.
-
-    Parameters
-    ----------
-    accuracy, difference : DataFrame
-        `pair` of the two methods.
-    method, over : str
-    """
+    """Two methods seed by seed, as `pair` gives them: accuracies, and differences with their interval."""
     accuracy = prepared(accuracy, ["measured", "seed", "method", "rung", "sparsity", "accuracy"])
     difference = prepared(difference, ["measured", "seed", "rung", "sparsity", "difference", "mean", "low", "high"])
     methods = [method, over]

@@ -90,18 +90,15 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
             found = agreement.summary(variant).iloc[0]
             same = own[own["target"].isin(variant["target"])]
             difference = found["weighted_tau"] - same["weighted_tau"].fillna(0.0).mean()
-            bounds = _interval(same, variant) if level != DEFAULTS[choice] else (np.nan, np.nan)
+            bounds = (np.nan, np.nan)
+            if level != DEFAULTS[choice]:
+                # Ladder by ladder and target by target.
+                differences = agreement.paired_differences(pd.concat([variant, same]), reference=level)
+                bounds = differences[["low", "high"]].iloc[0]
             numbers = (found[f"weighted_tau{part}"] for part in ("", "_low", "_high"))
             rows.append((choice, level, found["ladders"], found["targets"], *numbers, difference, *bounds))
     columns = ["choice", "level", "ladders", "targets", "weighted_tau", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
-
-
-def _interval(reference: pd.DataFrame, variant: pd.DataFrame) -> tuple[float, float]:
-    """95 % interval of how much more weighted τ the variant has, ladder by ladder and target by target."""
-    both = pd.concat([variant, reference])
-    found = agreement.paired_differences(both, reference=variant["score"].iloc[0]).iloc[0]
-    return found["low"], found["high"]
 
 
 def shown(levels: pd.DataFrame) -> pd.DataFrame:

@@ -45,20 +45,17 @@ _POINTS = 100
 def ladders(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row for each method: its backbone, seeds, rungs, largest sparsity and what is known of the source."""
     rungs = tables["rungs"].assign(group=groups(tables["rungs"]))
-    rows = []
-    for (group, method), part in rungs.groupby(["group", "method"], sort=False):
-        dense = part.loc[part["rung"] == 0, "source_accuracy"].mean()
-        rows.append(
-            {
-                "method": method,
-                "backbone": f"{part['backbone'].iloc[0].removeprefix('torchvision:')}, {group}",
-                "ladders": part["ladder"].nunique(),
-                "rungs": len(part),
-                "largest sparsity (%)": _POINTS * part["sparsity"].max(),
-                "dense source accuracy (%)": _POINTS * dense,
-            }
-        )
-    return pd.DataFrame(rows)
+    grouped = rungs.groupby(["method", "group"], sort=False)
+    found = grouped.agg(
+        backbone=("backbone", "first"),
+        ladders=("ladder", "nunique"),
+        rungs=("rung", "size"),
+        largest=("sparsity", lambda sparsity: _POINTS * sparsity.max()),
+    )
+    dense = rungs[rungs["rung"] == 0].groupby(["method", "group"])["source_accuracy"].mean()
+    found = found.assign(dense=_POINTS * dense).reset_index()
+    found["backbone"] = found["backbone"].str.removeprefix("torchvision:") + ", " + found.pop("group")
+    return found.rename(columns={"largest": "largest sparsity (%)", "dense": "dense source accuracy (%)"})
 
 
 def tasks(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> pd.DataFrame:

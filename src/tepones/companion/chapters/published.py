@@ -26,10 +26,6 @@ _VERDICTS = {"follows": PALETTE[0], "follows up to ties": PALETTE[4], "does not 
 def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
     """Means over the twelve data sets for every model of an architecture, dense first, protocols side by side.
 
-    Parameters
-    ----------
-    architecture : {"resnet50", "mobilenetv1"}
-
     Returns
     -------
     table : DataFrame
@@ -60,13 +56,7 @@ def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def best_levels_table(levels: pd.DataFrame) -> pd.DataFrame:
-    """On how many data sets each level of a method is its best one: a row for each protocol and method.
-
-    Parameters
-    ----------
-    levels : DataFrame
-        `tepones.companion.published.sparse_best_levels` of one architecture.
-    """
+    """`published.sparse_best_levels` of one architecture, a row for each protocol and method."""
     levels = levels.sort_values("sparsity", kind="stable")
     names = [f"{100 * level:.0f} %" if level else "dense" for level in levels["sparsity"]]
     levels = levels.assign(level=names, protocol=levels["protocol"].map(PROTOCOL_NAMES))
@@ -75,13 +65,7 @@ def best_levels_table(levels: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocols_table(both: pd.DataFrame) -> pd.DataFrame:
-    """Dense and best backbone of each data set under both protocols, and how alike these rank; least alike first.
-
-    Parameters
-    ----------
-    both : DataFrame
-        `tepones.companion.published.sparse_linear_against_full`.
-    """
+    """`published.sparse_linear_against_full` as readers see it, least alike data sets first."""
     both = both.sort_values("kendall", kind="stable")
     shown = pd.DataFrame({"data set": both["dataset"]})
     for protocol, word in _SHORT.items():
@@ -93,12 +77,9 @@ def protocols_table(both: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ as printed (ring) and as it follows from the rows (dot, with a bar where ties leave it open).
+    """`published.tllib_correlations`, one panel for each metric.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        `tepones.companion.published.tllib_correlations`: one panel for each `metric`, one line for each `dataset`.
+    A ring is the weighted τ as printed, a dot as it follows from the rows, with a bar where ties leave it open.
     """
     columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "verdict"]
     frame = prepared(frame, columns)
@@ -128,13 +109,7 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ of every method: a tick for each data set, a dot for the mean; best mean on top.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `tepones.companion.published.sfda_scores`: columns `method`, `kind`, `dataset`, `weighted_tau`.
-    """
+    """`published.sfda_scores`: a tick for each data set, a dot for the mean of a method; best mean on top."""
     frame = prepared(frame, ["method", "kind", "dataset", "weighted_tau"])
     means = frame.groupby(["method", "kind"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     order = list(means.sort_values("weighted_tau", ascending=False, kind="stable")["method"])
@@ -154,14 +129,7 @@ def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy points above dense for every method, sparsity and data set; a switch for the protocol.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
-        `accuracy`, `gain`, `noise`, `outcome`.
-    """
+    """Points above dense of all `published.sparse_cells` of one architecture; a switch for the protocol."""
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
     frame = prepared(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
@@ -196,54 +164,34 @@ def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy change against sparsity: the TEP-ones paper's ladders in colour, ours behind them in grey.
+    """Accuracy change against sparsity: ladders of `published.tep_ones` in colour, of `study.tidy` behind them in grey.
 
     Changes are from the lowest sparsity that is given of a ladder, which need not be its dense backbone.
-
-    Parameters
-    ----------
-    theirs : DataFrame
-        `tepones.companion.published.tep_ones`.
-    ours : DataFrame
-        `tepones.companion.study.tidy`.
     """
-    ladder = ["backbone", "pretraining", "pruning_method"]
-    theirs = prepared(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
-    theirs = theirs.assign(ladder=theirs[ladder].agg(" ".join, axis=1), accuracy=theirs["accuracy_percent"])
-    ours = prepared(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
-    ours = ours.assign(accuracy=100 * ours["accuracy"], protocol="linear")
-    theirs, ours = _change(theirs), _change(ours)
+    ladder = theirs[["backbone", "pretraining", "pruning_method"]].agg(" ".join, axis=1)
+    theirs = _change(theirs.assign(ladder=ladder, accuracy=theirs["accuracy_percent"]))
+    ours = _change(ours.assign(accuracy=100 * ours["accuracy"], protocol="linear"))
+    x = alt.X("sparsity:Q").axis(format="%").scale(domain=[0, 1])
+    y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
+    told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
 
-    def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
-        x = alt.X("sparsity:Q").axis(format="%").scale(domain=[0, 1])
-        y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
-        told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
-        behind = ours[ours["protocol"] == part["protocol"].iloc[0]]
-        base = alt.Chart(part, title=title).encode(
+    def panel(part: pd.DataFrame, protocol: str) -> alt.LayerChart:
+        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color="#bbbbbb", opacity=0.5)
+        base = alt.Chart(part, title=PROTOCOL_NAMES[protocol]).encode(
             x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told
         )
         return alt.layer(
-            alt.Chart(behind)
-            .mark_line(clip=True, color="#bbbbbb", opacity=0.5)
-            .encode(x=x, y=y, detail=["ladder:N", "target:N"]),
+            behind.encode(x=x, y=y, detail=["ladder:N", "target:N"]),
             base.mark_line(clip=True).encode(order="sparsity:Q"),
             base.mark_point(clip=True, filled=True, size=45).encode(shape="ladder:N"),
         ).properties(width=265, height=240)
 
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in theirs.groupby("protocol", sort=False)]
+    panels = [panel(part, str(name)) for name, part in theirs.groupby("protocol", sort=False)]
     return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70})
 
 
 def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ of every score inside ladders: from the TEP-ones paper's numbers, and in our study.
-
-    Parameters
-    ----------
-    theirs : DataFrame
-        `tepones.companion.published.tep_ones_agreement`.
-    ours : DataFrame
-        `tepones.agreement.within_ladder`.
-    """
+    """Weighted τ inside ladders: `published.tep_ones_agreement` beside `agreement.within_ladder` of our study."""
     columns = ["score", "target", "weighted_tau"]
     sources = {"TEP-ones, recomputed from its numbers": theirs, "this companion": ours}
     frame = pd.concat([part.assign(source=name) for name, part in sources.items()], ignore_index=True)
@@ -267,8 +215,9 @@ def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.To
 
 
 def _change(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the accuracy change from the first backbone of a ladder on a target."""
+    """The accuracy change from the first backbone of a ladder on a target, once for each backbone."""
+    keys = ["ladder", "target", "protocol"]
+    frame = prepared(frame, [*keys, "sparsity", "accuracy"]).drop_duplicates()
     frame = frame.sort_values("sparsity", kind="stable")
-    first = frame.groupby(["ladder", "target", "protocol"])["accuracy"].transform("first")
-    changed = frame.assign(change=frame["accuracy"] - first)[["ladder", "target", "protocol", "sparsity", "change"]]
-    return prepared(changed, list(changed))
+    first = frame.groupby(keys)["accuracy"].transform("first")
+    return prepared(frame.assign(change=frame["accuracy"] - first), [*keys, "sparsity", "change"])

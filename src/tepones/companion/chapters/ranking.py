@@ -10,17 +10,9 @@ CONTROLS = ("source_accuracy", "sparsity")
 
 
 def agreement_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Agreement inside ladders as readers see it: a mean with its 95 % interval in each cell.
+    """`tepones.agreement.summary` as readers see it: a mean with its 95 % interval in each cell.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        As `tepones.agreement.summary` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each score, in the order of `summary`: score, weighted τ, regret (points), regret, best of 3.
+    Columns score, weighted τ, regret (points), regret, best of 3.
     """
     columns = {
         "weighted τ": ("weighted_tau", ".2f"),

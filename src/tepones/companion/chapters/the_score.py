@@ -55,17 +55,8 @@ def sample(means: np.ndarray, per_class: int, seed: int) -> tuple[np.ndarray, np
 def chain(means: list[float], per_class: int) -> pd.DataFrame:
     """Exact information of two classes at ±m, and what the estimators make of samples, for several m.
 
-    Parameters
-    ----------
-    means : list of float
-        Values of m, in standard deviations.
-    per_class : int
-        Samples of each class for the estimates.
-
-    Returns
-    -------
-    DataFrame
-        Columns mean, quantity, nats, kind (``exact`` or ``estimate``).
+    `means` are the values of m in standard deviations; the estimates see `per_class` samples of each class. Columns
+    mean, quantity, nats, kind (``exact`` or ``estimate``).
     """
     rows = []
     for mean in means:
@@ -80,10 +71,7 @@ def chain(means: list[float], per_class: int) -> pd.DataFrame:
 def bounds(known: pd.DataFrame) -> pd.DataFrame:
     """What `chain` found, one row for each distance of the class means, and whether the bounds hold there.
 
-    Returns
-    -------
-    DataFrame
-        Columns mean, the exact quantities, the estimates, and hold: whether each exact quantity is at most the next.
+    Columns mean, the exact quantities, the estimates, and hold: whether each exact quantity is at most the next.
     """
     wide = known.pivot(index="mean", columns="quantity", values="nats").reset_index().rename_axis(columns=None)
     ordered = wide[list(EXACT)]
@@ -92,18 +80,10 @@ def bounds(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def optima(frame: pd.DataFrame) -> pd.DataFrame:
-    """Where the score of each ladder is highest and lowest on each target.
+    """Where one score of each ladder is highest and lowest on each target, from a frame of `study.tidy`.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns `ladder`, `target`, `rung`, `sparsity`, `value`, of one score.
-
-    Returns
-    -------
-    DataFrame
-        By ladder and target: highest (the sparsity at which the score is highest), and falls (whether it is lowest at
-        the sparsest rung).
+    By ladder and target: falls (whether the score is lowest at the sparsest rung), highest (the sparsity at which it is
+    highest).
     """
     frame = frame.sort_values("rung", kind="stable", ignore_index=True)
     values = frame.groupby(["ladder", "target"], sort=False)["value"]
@@ -112,13 +92,7 @@ def optima(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def information_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Information against the distance of the class means: exact quantities as lines, estimates as points.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `chain` returns it.
-    """
+    """Information of `chain` against the distance of the class means: exact ones as lines, estimates as points."""
     frame = charts.prepared(frame, ["mean", "quantity", "nats", "kind"])
     quantities = list(dict.fromkeys(frame["quantity"]))
     base = alt.Chart(frame).encode(

@@ -44,19 +44,9 @@ def tllib_correlations() -> pd.DataFrame:
         else:
             verdict = "does not follow"
         copies = [m for m in TLLIB_METRICS if m != metric and np.array_equal(models[m], score)]
-        rows.append(
-            {
-                "dataset": dataset,
-                "metric": metric,
-                "wtau_reported": tau,
-                "wtau": ours,
-                "wtau_lowest": ties.min(),
-                "wtau_highest": ties.max(),
-                "copy_of": ", ".join(copies),
-                "verdict": verdict,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((dataset, metric, tau, ours, ties.min(), ties.max(), ", ".join(copies), verdict))
+    columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "copy_of", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _untied(score: np.ndarray) -> np.ndarray:
@@ -76,13 +66,8 @@ def sfda_scores() -> pd.DataFrame:
     """Weighted τ on SFDA's eleven data sets: the five scores its authors report, and three trivial rankers.
 
     The rankers know nothing of the target: ImageNet top-1 and parameter count of the models (torchvision),
-    and the models' mean rank on the ten *other* data sets.
-
-    Returns
-    -------
-    DataFrame
-        One row per method and data set: ``method``, ``kind`` ("reported" or "baseline"), ``dataset``,
-        ``weighted_tau``.
+    and the models' mean rank on the ten *other* data sets. One row per method and data set: ``method``, ``kind``
+    ("reported" or "baseline"), ``dataset``, ``weighted_tau``.
     """
     reported = load("sfda_readme_wtau_supervised").melt("Method", var_name="dataset", value_name="weighted_tau")
     reported = reported.rename(columns={"Method": "method"}).assign(kind="reported")
@@ -97,12 +82,9 @@ def sfda_scores() -> pd.DataFrame:
             "ImageNet top-1": models["imagenet_top1_percent"],
             "parameter count": models["parameters"],
         }
-        rows += [
-            {"method": name, "kind": "baseline", "dataset": dataset, "weighted_tau": weighted_tau(by, truth)}
-            for name, by in rankers.items()
-        ]
+        rows += [(name, "baseline", dataset, weighted_tau(by, truth)) for name, by in rankers.items()]
     columns = ["method", "kind", "dataset", "weighted_tau"]
-    return pd.concat([reported[columns], pd.DataFrame(rows)[columns]], ignore_index=True)
+    return pd.concat([reported[columns], pd.DataFrame(rows, columns=columns)], ignore_index=True)
 
 
 def sfda_comparison(reference: str = "SFDA") -> pd.DataFrame:
@@ -118,25 +100,26 @@ def sfda_comparison(reference: str = "SFDA") -> pd.DataFrame:
     scores = sfda_scores()
     choose("method", reference, set(scores["method"]))
     wide = scores.pivot(index="dataset", columns="method", values="weighted_tau")
-    kinds = scores.drop_duplicates("method").set_index("method")["kind"]
-    rows = [
+    others = wide.drop(columns=reference)
+    ahead = -others.sub(wide[reference], axis="index")
+    table = pd.DataFrame(
         {
-            "method": name,
-            "kind": kinds[name],
-            "mean": wide[name].mean(),
-            "difference": (wide[reference] - wide[name]).mean(),
-            "wins": int((wide[reference] > wide[name]).sum()),
-            "p": stats.wilcoxon(wide[reference], wide[name]).pvalue,
+            "kind": scores.drop_duplicates("method").set_index("method")["kind"].drop(reference),
+            "mean": others.mean(),
+            "difference": ahead.mean(),
+            "wins": (ahead > 0).sum(),
+            "p": ahead.apply(lambda differences: stats.wilcoxon(differences).pvalue),
         }
-        for name in wide
-        if name != reference
-    ]
-    table = pd.DataFrame(rows).sort_values("mean", ascending=False, ignore_index=True)
+    )
+    table = table.sort_values("mean", ascending=False).rename_axis("method").reset_index()
     return table.assign(p_holm=holm(table["p"]))
 
 
 def sparse_cells() -> pd.DataFrame:
     """Every sparse cell of the sparse-transfer table against its dense one, with the noise of the seeds.
+
+    The spread is that of transfer runs from *one* pruned checkpoint on one test set, so a resolved gain
+    belongs to this checkpoint; another pruning seed may differ.
 
     Returns
     -------
@@ -146,11 +129,6 @@ def sparse_cells() -> pd.DataFrame:
         (standard error of the gain from the spread of the runs, points), ``p`` (two-sided Welch test of no
         gain), ``p_holm`` (over the cells of its architecture and protocol) and ``outcome``: "above", "below"
         or "unresolved" at 5 % family-wise. Cells with single runs have no spread: NaN and "no repeats".
-
-    Notes
-    -----
-    The spread is that of transfer runs from *one* pruned checkpoint on one test set, so a resolved gain
-    belongs to this checkpoint; another pruning seed may differ.
     """
     table = _sparse()
     cells = table[table["method"] != "Dense"].copy()
@@ -211,13 +189,10 @@ def sparse_means() -> pd.DataFrame:
 
 
 def sparse_best_levels() -> pd.DataFrame:
-    """How often each level of a method is the best one, dense included.
+    """On how many of the 12 data sets each level of a method is the best one, dense included.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture, protocol, method and sparsity (0 is dense): ``best``, the number of data
-        sets, of 12, on which this level has the highest accuracy (the sparser one of an exact tie).
+    One row per architecture, protocol, method and sparsity (0 is dense): ``best``, the number of data sets on which
+    this level has the highest accuracy (the sparser one of an exact tie).
     """
     table = _sparse()
     pruned = table[table["method"] != "Dense"]
@@ -278,19 +253,12 @@ def _sparse() -> pd.DataFrame:
 def tep_ones_agreement() -> pd.DataFrame:
     """Agreement recomputed from the TEP-ones paper's own numbers, once they are filled in.
 
-    Returns
-    -------
-    DataFrame
-        One row per backbone, pre-training, method, target, protocol and score of `tep_ones`: ``rungs`` (how many),
-        ``weighted_tau``. No rows as long as no file has been filled in.
+    One row per backbone, pre-training, method, target, protocol and score of `tep_ones`: ``rungs`` (how many),
+    ``weighted_tau``.
     """
     keys = ["backbone", "pretraining", "pruning_method", "target", "protocol", "score"]
     rows = [
-        {
-            **dict(zip(keys, names, strict=True)),
-            "rungs": len(rungs),
-            "weighted_tau": weighted_tau(rungs["value"], rungs["accuracy_percent"]),
-        }
+        (*names, len(rungs), weighted_tau(rungs["value"], rungs["accuracy_percent"]))
         for names, rungs in tep_ones().groupby(keys, sort=False)
     ]
     return pd.DataFrame(rows, columns=[*keys, "rungs", "weighted_tau"])

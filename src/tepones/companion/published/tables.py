@@ -242,14 +242,7 @@ TABLES: dict[str, type[Row]] = {
 
 
 def load(name: str, folder: Path | None = None) -> pd.DataFrame:
-    """Read one published table.
-
-    Parameters
-    ----------
-    name : str
-        One of `TABLES`.
-    folder : Path, optional
-        Where the files lie; `data/published/` of the checkout unless given.
+    """Read one of `TABLES` from a folder, `data/published/` of the checkout unless given.
 
     Returns
     -------

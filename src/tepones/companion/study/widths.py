@@ -165,21 +165,13 @@ def _timm(architecture: str, weights: str = "") -> nn.Module:
 
 
 def pictures(target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a target: of its classes with most images, at most `POOL` images each.
-
-    Returns
-    -------
-    images : ndarray of uint8, shape (N, SIDE, SIDE, 3)
-    labels : ndarray of int64, shape (N,)
-    """
+    """Images (N, SIDE, SIDE, 3) and labels (N,) of a target: of its `CLASSES` with most images, at most `POOL` each."""
     task = tasks.load(target, POOL, POOL, SIDE, TARGETS[target])
     images = np.concatenate([task.train_images, task.test_images])
     labels = np.concatenate([task.train_labels, task.test_labels])
     counts = np.bincount(labels)
-    rows = []
-    for label in sorted(np.argsort(-counts, kind="stable")[:CLASSES]):
-        rows.append(np.flatnonzero(labels == label)[:POOL])
-    rows = np.concatenate(rows)
+    most = sorted(np.argsort(-counts, kind="stable")[:CLASSES])
+    rows = np.concatenate([np.flatnonzero(labels == label)[:POOL] for label in most])
     return images[rows], np.unique(labels[rows], return_inverse=True)[1]
 
 
@@ -213,11 +205,7 @@ def features(folder: Path) -> Iterator[tuple[str, Network, np.ndarray, np.ndarra
 class _Rotated(Summary):
     """A summary of standardised features in a basis of their row space: not to be standardised again.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-    n_features : int
-        Active features before the rotation, d: what shrinking counts.
+    `n_features`, the active features before the rotation, is what shrinking counts.
     """
 
     def __init__(self, moments: ClassMoments, n_features: int):
@@ -366,13 +354,7 @@ def compute(folder: Path) -> pd.DataFrame:
 
 
 def load() -> pd.DataFrame:
-    """The committed records.
-
-    Raises
-    ------
-    TeponesError
-        If they are not there.
-    """
+    """The committed records, as `compute` makes them; `TeponesError` if they are not there."""
     path = paths.published_records("widths") / "networks.csv"
     if not path.is_file():
         raise TeponesError(f"{path} is missing; tepones.companion.study.widths.compute makes it again")
@@ -385,10 +367,7 @@ def load() -> pd.DataFrame:
 def candidates(records: pd.DataFrame) -> pd.DataFrame:
     """Every candidate of the rule and the control: one row for each of them and each row of the records.
 
-    Returns
-    -------
-    DataFrame
-        `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
+    Columns `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
     """
     about = records[[*KEYS, "trained", "features", "accuracy"]]
     tables = []
@@ -401,18 +380,10 @@ def candidates(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(found: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of a trained and an untrained network that the truth tells apart, and whether a candidate has them wrong.
+    """Pairs of a trained and an untrained network that the truth tells apart, for each of `candidates`.
 
-    Parameters
-    ----------
-    found : DataFrame
-        As `candidates` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each candidate and pair: ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``,
-        ``trained``, ``wrong`` (the untrained network is level with the trained one or above it).
+    Columns ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``, and ``wrong``: whether the
+    candidate has the untrained network level with the trained one or above it.
     """
     cell = ["candidate", "target", "per_class", "draw"]
     part = found[[*cell, "network", "accuracy", "value"]]
@@ -433,11 +404,8 @@ def _agreement(found: pd.DataFrame) -> pd.DataFrame:
 def by_images(found: pd.DataFrame) -> pd.DataFrame:
     """What candidates do with few and many images.
 
-    Returns
-    -------
-    DataFrame
-        One row for each candidate and number of images: ``candidate``, ``per_class``, ``share`` (of the pairs that the
-        truth tells apart, those that speak against it), ``tau`` (mean over targets and draws).
+    Columns ``candidate``, ``per_class``, ``share`` (of the pairs that the truth tells apart, those that the candidate
+    has wrong), ``tau`` (mean over targets and draws).
     """
     keys = ["candidate", "per_class"]
     share = pairs(found).groupby(keys, sort=False)["wrong"].mean().rename("share")
@@ -448,12 +416,9 @@ def by_images(found: pd.DataFrame) -> pd.DataFrame:
 def verdicts(found: pd.DataFrame) -> pd.DataFrame:
     """What the rule says of each candidate, the chosen one first.
 
-    Returns
-    -------
-    DataFrame
-        ``candidate``, ``tau`` (mean over the cells), ``against`` (pairs in all cells), ``pairs`` (that there are),
-        ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
-        last and cannot be chosen.
+    Columns ``candidate``, ``tau`` (mean over the cells), ``against`` (wrong pairs in all cells), ``pairs`` (that there
+    are), ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
+    last and cannot be chosen.
     """
     wrong = pairs(found).groupby("candidate")["wrong"].agg(against="sum", pairs="size")
     tau = _agreement(found).groupby("candidate", sort=False)["tau"].mean()
