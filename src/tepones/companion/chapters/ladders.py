@@ -135,13 +135,6 @@ def common_sparsity(rungs: pd.DataFrame, rung: int) -> float:
 def pair(tables: Mapping[str, pd.DataFrame], method: str, over: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two methods seed by seed, on the source task and on the mean of the targets.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    method, over : str
-        Methods with ladders of the same seeds.
-
     Returns
     -------
     accuracies : DataFrame

@@ -39,15 +39,7 @@ _KEYS = ["ladder", "rung", "target"]
 def choices(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The table of ablations of complete ladders, with the estimators of the information as one more choice.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-
-    Returns
-    -------
-    DataFrame
-        Columns ladder, rung, target, choice, level, value.
+    Columns ladder, rung, target, choice, level, value.
     """
     scores, ablations = tables["scores"], tables["ablations"]
     wanted, done = (frame.drop_duplicates(_KEYS).groupby("ladder").size() for frame in (scores, ablations))

@@ -29,17 +29,8 @@ REPLICATES = 2000
 def candidates(tables: Mapping[str, pd.DataFrame], group: str) -> pd.DataFrame:
     """All backbones of a group, judged by a linear probe, with their size, and the controls as further scores.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    group : {"trained here", "released on ImageNet"}
-
-    Returns
-    -------
-    DataFrame
-        As `agreement.budget_regret` wants it; ``bytes`` is `BYTES` for each non-zero prunable weight. A dense
-        backbone that several ladders share is there for each. Empty if there is no such ladder.
+    A frame as `agreement.budget_regret` wants it; ``bytes`` is `BYTES` for each non-zero prunable weight. A dense
+    backbone that several ladders share is there for each. Empty if there is no such ladder.
     """
     choose("group", group, GROUPS)
     rungs = tables["rungs"]

@@ -145,13 +145,10 @@ def reached(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str)
 def standing(verdicts: Mapping[Judged, pd.DataFrame], judged: Judged, score: str) -> dict[str, int | str]:
     """Where a score stands among all others in `compared` with it, as values to glue.
 
-    Returns
-    -------
-    dict
-        `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean. Of
-        the differences that are resolved (`LEVEL`): ``better``, the names of those that it ranks better than,
-        ``n-worse``, how many rank better, ``n-resolved``, how many there are. ``rivals``, how many there are, and
-        ``open``, how many of them are not resolved. Zero and `UNKNOWN` if nothing was judged.
+    `reached`; ``ladders``, ``targets``; ``rank`` of ``n`` scores; ``best`` and ``best-tau``, the highest mean. Of the
+    differences that are resolved (`LEVEL`): ``better``, the names of those that it ranks better than, ``n-worse``, how
+    many rank better, ``n-resolved``, how many there are. ``rivals``, how many there are, and ``open``, how many of them
+    are not resolved. Zero and `UNKNOWN` if nothing was judged.
     """
     found = reached(verdicts, judged, score)
     if judged not in verdicts:

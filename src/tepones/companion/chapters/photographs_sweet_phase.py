@@ -224,19 +224,8 @@ def where(gains: pd.DataFrame, group: str) -> dict[str, int | str]:
 def by_images(tables: Mapping[str, pd.DataFrame], gains: pd.DataFrame, method: str) -> pd.DataFrame:
     """What training on varied images changes: a method beside the same method with augmentation.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    gains : DataFrame
-        `chosen_gains`, the rule `OTHER_LADDERS` among others.
-    method : str
-
-    Returns
-    -------
-    DataFrame
-        Rows plain and varied. Mean source accuracy in %: dense, first (pruned rung), highest (of the pruned rungs); and
-        mean, low, high of the gain at the rung that other ladders choose. NaN for what is not there.
+    Rows plain and varied. Mean source accuracy in %: dense, first (pruned rung), highest (of the pruned rungs); and
+    mean, low, high of the gain at the rung that other ladders choose, in `chosen_gains`. NaN for what is not there.
     """
     source = _POINTS * tables["rungs"].pivot_table(index="rung", columns="method", values="source_accuracy")
     source = source.reindex(columns=[method, f"augmented {method}"])
@@ -265,19 +254,9 @@ def spearman(x: Iterable[float], y: Iterable[float]) -> tuple[float, float, floa
 
 
 def distance_table(gains: pd.DataFrame, far: pd.Series) -> pd.DataFrame:
-    """Spearman's ρ over the targets between their distance and a method's gain, the mean of its ladders.
+    """Spearman's ρ over the targets between their `distances` and a method's gain, the mean of its ladders.
 
-    Parameters
-    ----------
-    gains : DataFrame
-        `chosen_gains` of one rule.
-    far : Series
-        `distances`.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, targets (how many), rho, low, high.
+    From `chosen_gains` of one rule; columns method, targets (how many), rho, low, high.
     """
     means = gains[gains["target"].isin(far.index)].groupby(["method", "target"], sort=False)["value"].mean()
     rows = [
@@ -290,14 +269,9 @@ def distance_table(gains: pd.DataFrame, far: pd.Series) -> pd.DataFrame:
 def tops(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """In how many pairs of ladder and target information and accuracy have their highest rungs where.
 
-    The information is that of the score `gaussian`. Of equal rungs the sparsest is the highest.
-
-    Returns
-    -------
-    DataFrame
-        One row for each group of ladders: backbones (the group), pairs; information and accuracy (highest at a pruned
-        rung), both; same_rung and at_most_one_apart (the two highest rungs); above_shuffled_labels (the information, at
-        every rung).
+    The information is that of the score `gaussian`; of equal rungs the sparsest is the highest. One row for each group
+    of ladders: backbones (the group), pairs; information and accuracy (highest at a pruned rung), both; same_rung and
+    at_most_one_apart (the two highest rungs); above_shuffled_labels (the information, at every rung).
     """
     scores = tables["scores"].query("score == 'gaussian'")[["ladder", "rung", "target", "value", "null"]]
     along = rungs_of(tables).merge(scores, on=["ladder", "rung", "target"])

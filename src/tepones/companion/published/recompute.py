@@ -90,12 +90,9 @@ def sfda_scores() -> pd.DataFrame:
 def sfda_comparison(reference: str = "SFDA") -> pd.DataFrame:
     """One method of `sfda_scores` against every other over the eleven data sets.
 
-    Returns
-    -------
-    DataFrame
-        One row per other method, best mean first: ``method``, ``kind``, ``mean`` (its mean weighted τ),
-        ``difference`` (the reference's mean minus it), ``wins`` (data sets, of 11, on which the reference is
-        better), ``p`` (two-sided Wilcoxon signed-rank test) and ``p_holm``.
+    One row per other method, best mean first: ``method``, ``kind``, ``mean`` (its mean weighted τ), ``difference``
+    (the reference's mean minus it), ``wins`` (data sets, of 11, on which the reference is better), ``p`` (two-sided
+    Wilcoxon signed-rank test) and ``p_holm``.
     """
     scores = sfda_scores()
     choose("method", reference, set(scores["method"]))
@@ -148,12 +145,8 @@ def sparse_cells() -> pd.DataFrame:
 def sparse_above_dense() -> pd.DataFrame:
     """How many sparse cells exceed dense, and how many of them by more than the seeds explain.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense),
-        ``above_resolved`` and ``below_resolved`` (outcome "above" and "below" of `sparse_cells`),
-        ``no_repeats``, ``largest_gain`` (points) and ``where`` it is.
+    One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense), ``above_resolved``,
+    ``below_resolved`` and ``no_repeats`` (outcomes of `sparse_cells`), ``largest_gain`` (points) and ``where`` it is.
     """
     cells = sparse_cells()
     cells["above"] = cells["gain"] > 0
@@ -171,13 +164,9 @@ def sparse_above_dense() -> pd.DataFrame:
 def sparse_means() -> pd.DataFrame:
     """Means over the twelve data sets for every method and sparsity: the sparse-transfer table.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture, protocol, method and sparsity: ``accuracy`` (mean, per cent),
-        ``relative_error_increase`` (mean over data sets of (error − dense error)/dense error), ``above``
-        (data sets, of 12, on which it exceeds dense) and ``p_sign`` (two-sided binomial test of above
-        against one half, ties left out; NaN for dense).
+    One row per architecture, protocol, method and sparsity: ``accuracy`` (mean, per cent), ``relative_error_increase``
+    (mean over data sets of (error − dense error)/dense error), ``above`` (data sets, of 12, on which it exceeds dense)
+    and ``p_sign`` (two-sided binomial test of above against one half, ties left out; NaN for dense).
     """
     table = _sparse()
     table["above"], table["below"] = table["gain"] > 0, table["gain"] < 0
@@ -206,11 +195,8 @@ def sparse_best_levels() -> pd.DataFrame:
 def sparse_linear_against_full() -> pd.DataFrame:
     """How alike the frozen encoder and full fine-tuning rank the ResNet-50 backbones, the dense one included.
 
-    Returns
-    -------
-    DataFrame
-        One row per data set: ``kendall`` between the two rankings, and for each protocol ``dense_…``,
-        ``dense_rank_…`` (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
+    One row per data set: ``kendall`` between the two rankings, and for each protocol ``dense_…``, ``dense_rank_…``
+    (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
     """
     table = _sparse()
     table = table[table["architecture"] == "resnet50"]
