@@ -182,20 +182,10 @@ def chosen_gains(rungs: pd.DataFrame, rule: str = OTHER_TARGETS) -> pd.DataFrame
 
 
 def mean_gains(gains: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean gain over ladders and targets with its two-level 95 % interval.
+    """Mean of `chosen_gains` over ladders and targets with its two-level 95 % interval, for each value of `by`.
 
-    Parameters
-    ----------
-    gains : DataFrame
-        `chosen_gains` of one or more rules, one below the other.
-    by : sequence of str
-        Columns that say what a mean is of, such as group and rule.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `by`, ladders and targets (how many), mean, low, high. The bounds are NaN for one ladder, and in
-        hindsight: that mean is biased, and no interval says by how much.
+    The columns of `by`, such as group and rule; ladders and targets (how many), mean, low, high. The bounds are NaN for
+    one ladder, and in hindsight: that mean is biased, and no interval says by how much.
     """
     rows = []
     for values, part in gains.groupby(list(by), sort=False):
