@@ -7,6 +7,7 @@ import pytest
 
 from tepones.common import paths
 from tepones.companion import notebooks, render, study
+from tepones.companion.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,11 +142,18 @@ def write_notebook(small):
 
 
 @pytest.fixture(scope="session")
-def executed(small_root):
+def kernel():
+    """One kernel for all notebooks of a process that are not about kernels."""
+    with Kernel() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def executed(small_root, kernel):
     """The executed copy of *Small*."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEPONES_ROOT", str(small_root))
-        return notebooks.execute("small", {}, small_root / "book" / "chapters" / "small.ipynb")
+        return notebooks.execute("small", {}, small_root / "book" / "chapters" / "small.ipynb", kernel)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 
 from tepones.common import paths
 from tepones.companion import notebooks
-from tepones.companion.book import CHAPTERS, _digest, _inputs
-from tepones.companion.kernel import Kernel
+from tepones.companion.book import CHAPTERS, _digest, _inputs, live_book
+from tepones.companion.study import plan, profiles
 
 
 def book(root):
@@ -59,28 +59,31 @@ def test_the_committed_chapters_are_left_alone(built):
         assert (root / "book" / "chapters" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_second_call_does_nothing_and_a_changed_page_is_built(built):
+def test_a_second_call_does_nothing(built, monkeypatch, capsys):
     root, _ = built
     index = root / "book" / "_build" / "html" / "index.html"
     before = index.stat().st_mtime_ns
-    run = book(root)
-    assert run.returncode == 0 and "building the site" not in run.stderr
+    monkeypatch.setenv("TEPONES_ROOT", str(root))
+    assert live_book("tiny") == index
+    assert "building the site" not in capsys.readouterr().err
     assert index.stat().st_mtime_ns == before
-    page = root / "book" / "index.md"
+
+
+def test_a_changed_page_is_built(small, monkeypatch, capsys):
+    """On a book of one chapter that shows no study: what is looked at is the site."""
+    monkeypatch.setattr(profiles, "load", lambda name: name)
+    monkeypatch.setattr(plan, "compute", lambda *_: None)
+    index = live_book("none")
+    assert "building the site" in capsys.readouterr().err
+    page = small / "book" / "index.md"
     page.write_text(page.read_text() + "\nOne sentence more.\n")
-    run = book(root)
-    assert run.returncode == 0 and "building the site" in run.stderr
+    assert "One sentence more." not in index.read_text()
+    assert live_book("none") == index and "building the site" in capsys.readouterr().err
     assert "One sentence more." in index.read_text()
 
 
 #: Chapters that train a network as they run: the same bytes on one kind of processor only.
 TRAINS = {"rank-your-own"}
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as one:
-        yield one
 
 
 @pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))

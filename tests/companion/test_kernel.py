@@ -15,7 +15,7 @@ def stdout(path):
     return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
 
 
-def test_nothing_of_a_notebook_is_left_for_the_next(write_notebook, small, tmp_path):
+def test_nothing_of_a_notebook_is_left_for_the_next_and_a_kernel_ends_with_its_block(write_notebook, small, tmp_path):
     mess = "import os\nleft = 1\nos.environ['LEFT'] = '1'\nos.chdir('/')\nprint(os.getpid())"
     first = write_notebook("first", mess, "1")
     second = write_notebook(
@@ -25,8 +25,11 @@ def test_nothing_of_a_notebook_is_left_for_the_next(write_notebook, small, tmp_p
     )
     with Kernel() as kernel:
         one, two = (notebooks.execute(name, {}, tmp_path / f"{name}.ipynb", kernel) for name in (first, second))
-    process, *found = stdout(two).splitlines()[0].split()
-    assert process == stdout(one).split()[0], "one kernel ran both"
+        process, *found = stdout(two).splitlines()[0].split()
+        assert process == stdout(one).split()[0], "one kernel ran both"
+        os.kill(int(process), 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process), 0)
     assert found == ["False", "False", str(small)]
     alone = notebooks.execute(second, {}, tmp_path / "alone.ipynb")
     assert stdout(alone).splitlines()[0].split()[1:] == found
@@ -41,21 +44,11 @@ def test_a_dead_kernel_is_replaced(write_notebook, tmp_path):
         assert stdout(notebooks.execute(lives, {}, tmp_path / "lives.ipynb", kernel)) == "alive\n"
 
 
-def test_a_kernel_ends_with_its_block(write_notebook, tmp_path):
-    name = write_notebook("process", "import os\nprint(os.getpid())")
-    with Kernel() as kernel:
-        process = int(stdout(notebooks.execute(name, {}, tmp_path / "out.ipynb", kernel)))
-        os.kill(process, 0)
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
-
-
-def test_a_guard_stops_a_chapter_as_it_is_committed_and_only_remarks_with_parameters(write_notebook, tmp_path):
+def test_a_guard_stops_a_chapter_as_it_is_committed_and_only_remarks_with_parameters(write_notebook, tmp_path, kernel):
     guard = "from tepones.companion import charts\ncharts.holds(n > 1, 'more')"
     name = write_notebook("guarded", ":tags: [parameters]\nn = 1", guard)
-    with Kernel() as kernel:
-        with pytest.raises(TeponesError, match="guarded by 'more' is false"):
-            notebooks.execute(name, {}, tmp_path / "strict.ipynb", kernel)
-        for n, remark in ((1, True), (2, False)):
-            notebooks.execute(name, {"n": n}, tmp_path / "out.ipynb", kernel)
-            assert ("it is otherwise" in (tmp_path / "out.ipynb").read_text()) == remark
+    with pytest.raises(TeponesError, match="guarded by 'more' is false"):
+        notebooks.execute(name, {}, tmp_path / "strict.ipynb", kernel)
+    for n, remark in ((1, True), (2, False)):
+        notebooks.execute(name, {"n": n}, tmp_path / "out.ipynb", kernel)
+        assert ("it is otherwise" in (tmp_path / "out.ipynb").read_text()) == remark

@@ -10,6 +10,7 @@ import pytest
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import notebooks
+from tepones.companion.kernel import Kernel
 
 
 def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(small, executed, tmp_path, monkeypatch):
@@ -18,9 +19,10 @@ def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(small, e
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "trap", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    again = notebooks.execute("small", {}, tmp_path / "again.ipynb")
-    assert again.read_bytes() == executed.read_bytes()
-    notebooks.execute("small", {"interpreter": sys.executable}, again)
+    with Kernel() as own:
+        again = notebooks.execute("small", {}, tmp_path / "again.ipynb", own)
+        assert again.read_bytes() == executed.read_bytes()
+        notebooks.execute("small", {"interpreter": sys.executable}, again, own)
     assert again.read_bytes() != executed.read_bytes()
     notebooks.check("small", again)
 
@@ -51,9 +53,9 @@ def test_every_chart_has_alt_text(executed):
     assert not any("image/png" in o.get("data", {}) for o in outputs)
 
 
-def test_unchanged_chapters_are_not_rewritten(small, executed):
+def test_unchanged_chapters_are_not_rewritten(small, executed, kernel):
     before = executed.stat()
-    notebooks.execute("small", {}, executed)
+    notebooks.execute("small", {}, executed, kernel)
     assert (executed.stat().st_mtime_ns, executed.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
@@ -120,11 +122,11 @@ def test_parameters_must_be_literals(write_notebook):
         notebooks.defaults(name)
 
 
-def test_a_failing_cell_is_one_line_and_leaves_only_a_log(write_notebook, tmp_path):
+def test_a_failing_cell_is_one_line_and_leaves_only_a_log(write_notebook, tmp_path, kernel):
     name = write_notebook("fails", "print('so far')", "raise KeyError('no such\\nrung')")
     output = tmp_path / "fails.ipynb"
     with pytest.raises(TeponesError) as error:
-        notebooks.execute(name, {}, output)
+        notebooks.execute(name, {}, output, kernel)
     log = paths.build() / "logs" / "fails.ipynb"
     assert not isinstance(error.value, UsageError)
     assert str(error.value).startswith("notebook fails: cell 2 raised KeyError: 'no such\\nrung'")
@@ -134,15 +136,15 @@ def test_a_failing_cell_is_one_line_and_leaves_only_a_log(write_notebook, tmp_pa
     assert not output.exists()
 
 
-def test_wrong_use_within_a_cell_is_wrong_use(write_notebook, tmp_path):
+def test_wrong_use_within_a_cell_is_wrong_use(write_notebook, tmp_path, kernel):
     name = write_notebook("asks", "from tepones.common.errors import choose\nchoose('profile', 'huge', ['tiny'])")
     with pytest.raises(UsageError, match="notebook asks: unknown profile 'huge'; choose from: tiny"):
-        notebooks.execute(name, {}, tmp_path / "asks.ipynb")
+        notebooks.execute(name, {}, tmp_path / "asks.ipynb", kernel)
 
 
-def test_what_a_kernel_logs_when_it_is_stopped_is_not_shown(write_notebook, tmp_path):
+def test_what_a_kernel_logs_when_it_is_stopped_is_not_shown(write_notebook, tmp_path, kernel):
     name = write_notebook("quiet", "import logging\nassert not logging.getLogger('tornado.general').isEnabledFor(40)")
-    notebooks.execute(name, {}, tmp_path / "quiet.ipynb")
+    notebooks.execute(name, {}, tmp_path / "quiet.ipynb", kernel)
 
 
 def test_a_dead_kernel_is_told(write_notebook, tmp_path):
@@ -152,11 +154,11 @@ def test_a_dead_kernel_is_told(write_notebook, tmp_path):
     assert not (tmp_path / "dies.ipynb").exists()
 
 
-def test_an_unwritable_output_is_told(write_notebook, tmp_path):
+def test_an_unwritable_output_is_told(write_notebook, tmp_path, kernel):
     name = write_notebook("plain", "1")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TeponesError, match=r"notebook plain: cannot write .*file"):
-        notebooks.execute(name, {}, tmp_path / "file" / "plain.ipynb")
+        notebooks.execute(name, {}, tmp_path / "file" / "plain.ipynb", kernel)
 
 
 def test_a_stale_chapter_is_found(small, executed, tmp_path):

@@ -51,14 +51,13 @@ def test_groups_are_told_by_their_backbones(tables):
     assert photos.method_order(rungs.iloc[::-1])[-1] == "mobilenet magnitude one-shot"
 
 
-def test_gain_is_zero_at_the_dense_rung_and_repeats_are_averaged(tables):
+def test_gain_is_zero_at_the_dense_rung_and_counted_in_points(tables):
     rungs = photos.rungs_of(tables)
     assert rungs.loc[rungs["rung"] == 0, "gain"].eq(0).all()
-    full = photos.rungs_of(tables, study.FULL)
-    assert not full.duplicated(["ladder", "rung", "target"]).any()
-    own = tables["transfer"].query("protocol == 'fine-tuning' and rung == 3 and target == 'eurosat'")["accuracy"]
-    assert len(own) == 2
-    assert full.query("rung == 3 and target == 'eurosat'")["accuracy"].item() == pytest.approx(own.mean())
+    assert not rungs.duplicated(["ladder", "rung", "target"]).any()
+    probed = tables["transfer"].query("protocol == 'probe' and target == 'eurosat'").groupby("rung")["accuracy"]
+    own = rungs.query("target == 'eurosat'").groupby("rung")["gain"]
+    assert own.mean()[3] == pytest.approx(100 * (probed.mean()[3] - probed.mean()[0]))
 
 
 def test_a_score_is_ours_or_a_rival_or_a_control():

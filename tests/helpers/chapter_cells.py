@@ -1,7 +1,10 @@
-"""The code cells of a chapter, run in this process: what its sentences, tables and figures get, without a kernel."""
+"""What the sentences, tables and figures of a chapter get: from its cells run in this process, or as committed."""
+
+import ast
 
 import jupytext
 import myst_nb
+import nbformat
 from IPython.display import HTML, Markdown
 
 from tepones.common import paths
@@ -48,4 +51,19 @@ def run_cells(name, monkeypatch, tables=None, parameters=None):
         exec(compile(cell.source, f"{name}.md, cell {number}", "exec"), namespace)
         if "parameters" in cell.metadata.get("tags", []):
             namespace |= parameters or {}
+    return glued
+
+
+def committed(name):
+    """What a chapter glues, by key, as it is committed: as `run_cells` returns it, but for charts, which are HTML.
+
+    That every guard holds there, and that today's text gives the same, `tests/companion/test_book.py` makes sure.
+    """
+    glued = {}
+    for cell in nbformat.read(paths.book() / "chapters" / f"{name}.ipynb", as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if "scrapbook" in output.metadata:
+                data = {kind.rsplit("/", 1)[1]: content for kind, content in output.data.items()}
+                rich = data.get("markdown", data.get("html"))
+                glued[output.metadata["scrapbook"]["name"]] = ast.literal_eval(data["plain"]) if rich is None else rich
     return glued

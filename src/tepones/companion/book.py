@@ -62,17 +62,9 @@ def live_book(profile: str, workers: int | None = None) -> Path:
 
 
 def publish(profile: str) -> list[Path]:
-    """Copy the live tables of a profile to `data/records`, execute the committed chapters from them.
+    """Copy the live tables of a profile to `data/records`, execute the committed chapters: the files written.
 
-    Returns
-    -------
-    list of Path
-        The files that were written.
-
-    Raises
-    ------
-    TeponesError
-        If the profile has not been computed here, or a notebook fails.
+    Raises `TeponesError` if the profile has not been computed here, or a notebook fails.
     """
     from tepones.companion.chapters.sweet_phase import write_readme_picture
 

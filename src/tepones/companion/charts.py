@@ -168,21 +168,9 @@ def inline_all(values: Mapping[str, float | int | bool | str], prefix: str = "")
 def holds(condition: bool, key: str) -> None:
     """Guard a sentence that the data could contradict: glue what stands behind it under `key` for a `{glue:md}`.
 
-    Where the condition is true, nothing stands there. Where it is false, a remark says so, unless the notebook is
-    executed as it is committed (`TEPONES_GUARDS` is ``strict``, as `notebooks.execute` sets it where no parameter is
-    given): a false sentence is not published.
-
-    Parameters
-    ----------
-    condition : bool
-        What the sentence says, computed from the records.
-    key : str
-        Name of the guard, unique in its chapter: letters, digits, ``-`` and ``_``.
-
-    Raises
-    ------
-    TeponesError
-        If the condition is false where the chapter would be published.
+    Where the condition, computed from the records, is true, nothing stands there. Where it is false, a remark says so.
+    But a false sentence is not published: where the notebook is executed as it is committed (`TEPONES_GUARDS` is
+    ``strict``, as `notebooks.execute` sets it where no parameter is given), `TeponesError` is raised.
     """
     if not condition and os.environ.get(GUARDS) == STRICT:
         raise TeponesError(f"the sentence guarded by {key!r} is false on these records: change its text")
@@ -198,7 +186,7 @@ def menu(
     Parameters
     ----------
     name : str
-        Of the parameter, a JavaScript identifier that is unique in the chart.
+        A JavaScript identifier that is unique in the chart.
     options : sequence of str
         What can be chosen, in order.
     first : str, optional
@@ -224,14 +212,10 @@ def heat_map(base: alt.Chart, value: str, title: str, limit: float, form: str, s
     ----------
     base : altair chart
         With its data, rows (`y`), columns (`x`), tooltip and filters.
-    value : str
-        Column that is shown.
-    title : str
-        Of the colour scale.
+    value, title, form : str
+        Column that is shown, title of its colours, format of its numbers as for d3 (``"+.2f"``).
     limit : float
         Absolute value at which the colours end.
-    form : str
-        Format of the number, as for d3 (``"+.2f"``).
     size : int
         Of the number's letters, in pixels.
     """
@@ -253,12 +237,8 @@ def label_room(names: Iterable[str]) -> int:
 def sparsity_axis(frame: pd.DataFrame, ticks: Sequence[float] = (1, 0.1, 0.01, 0.001, 0.0001)) -> alt.X:
     """Sparsity on an axis that gives each further factor in size the same room.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        All that the figure shows, as `prepared` returns it: with the column `remaining`.
-    ticks : sequence of float
-        Fractions that remain at which the axis is labelled, as far as the frame reaches.
+    `frame` is all that the figure shows, as `prepared` returns it; `ticks` are the fractions that remain at which the
+    axis is labelled, as far as the frame reaches.
     """
     least = rounded(0.8 * frame["remaining"].min())
     return (
@@ -290,16 +270,9 @@ def method_shape(frame: pd.DataFrame) -> alt.Shape:
 def panels(
     frame: pd.DataFrame, by: Sequence[str], panel: Callable[[pd.DataFrame, str], alt.LayerChart]
 ) -> alt.ConcatChart:
-    """Panels side by side, one for each group of `by` in order of appearance, titled with what varies.
+    """Panels side by side, one for each group of the columns `by` in order of appearance.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        All that the figure shows.
-    by : sequence of str
-        Columns whose values name a panel; those with a single value are left out of the titles.
-    panel : callable
-        Draws a group, given its rows and its title; of the size `PANEL`.
+    `panel` draws a group in the size `PANEL`, given its rows and its title, which names the columns that vary.
     """
     by = list(by)
     varying = [column for column in by if frame[column].nunique() > 1] or by[-1:]
@@ -320,13 +293,9 @@ def is_best(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def prepared(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Keep what a chart shows of a frame, floats at six significant digits: the last bits of a machine do not show.
+    """Keep the columns of a frame that a chart shows, floats at six significant digits: a machine's last bits go.
 
-    Parameters
-    ----------
-    frame : DataFrame
-    columns : list of str
-        What the chart shows. With `rung`, rows are sorted by it, and a column `remaining`, 1 − sparsity, is added.
+    With `rung` among them, rows are sorted by it, and a column `remaining`, 1 − sparsity, is added.
     """
     require(frame, columns)
     if frame.empty:

@@ -51,13 +51,7 @@ class Kernel:
             run_sync(self._manager.shutdown_kernel)(now=True)
 
     def ready(self, strict: bool) -> AsyncKernelManager:
-        """The kernel, running, without a trace of the notebook before.
-
-        Parameters
-        ----------
-        strict : bool
-            Whether a sentence that is false stops the notebook: see `charts.holds`.
-        """
+        """The kernel, running, without a trace of the notebook before; if strict, `charts.holds` stops the next one."""
         if self._manager is None or not run_sync(self._manager.is_alive)():
             self._manager = _OwnInterpreter(kernel_name="python3")
             run_sync(self._manager.start_kernel)(cwd=str(paths.root()))

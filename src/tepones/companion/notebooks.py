@@ -11,6 +11,7 @@ import jupytext
 import nbformat
 import papermill
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError, choose
@@ -26,12 +27,7 @@ def names() -> list[str]:
 
 
 def defaults(name: str) -> dict[str, object]:
-    """Read the parameters of a notebook and their defaults.
-
-    Parameters
-    ----------
-    name : str
-        Notebook, one of `names()`.
+    """Read the parameters of a notebook, one of `names()`, and their defaults.
 
     Raises
     ------
@@ -202,27 +198,15 @@ def _checked(name: str, given: Mapping[str, object], known: Mapping[str, object]
     for parameter, value in given.items():
         choose(f"parameter of notebook {name}", parameter, known)
         default = known[parameter]
-        if not _fits(value, default):
-            raise UsageError(f"parameter {parameter!r} of notebook {name}: expected {_kind(default)}, got {value!r}")
-        checked[parameter] = float(value) if isinstance(default, float) else value
+        items = type(default[0]) if isinstance(default, list) and default else None
+        kind = object if default is None else list[items] if items else type(default)
+        try:
+            checked[parameter] = TypeAdapter(kind).validate_python(value, strict=True)
+        except ValidationError:
+            expected = f"a list of {items.__name__}" if items else kind.__name__
+            where = f"parameter {parameter!r} of notebook {name}"
+            raise UsageError(f"{where}: expected {expected}, got {value!r}") from None
     return checked
-
-
-def _fits(value: object, default: object) -> bool:
-    """Whether a value is of a default's type; an int serves as a float, True does not serve as an int."""
-    if default is None:
-        return True
-    if isinstance(default, float):
-        return type(value) in (int, float)
-    if isinstance(default, list) and isinstance(value, list):
-        return not default or all(_fits(v, default[0]) for v in value)
-    return type(value) is type(default)
-
-
-def _kind(default: object) -> str:
-    if isinstance(default, list) and default:
-        return f"a list of {type(default[0]).__name__}"
-    return type(default).__name__
 
 
 def _value(text: str) -> object:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from tepones.common.errors import choose
 from tepones.companion import study
 from tepones.companion.charts import bracketed
 from tepones.companion.claims import statistic
@@ -37,7 +36,7 @@ CONTROLS = (
     "probe",
     "random",
 )
-KINDS = OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
+OWN, RIVAL, CONTROL = "our reconstruction", "rival", "control"
 
 #: Stands in a sentence for what the records do not hold.
 UNKNOWN = "–"
@@ -46,11 +45,8 @@ UNKNOWN = "–"
 def coverage(tables: Mapping[str, pd.DataFrame], profile: profiles.Profile) -> dict[str, int | str]:
     """Which ladders of the profile the tables hold, as values to glue.
 
-    Returns
-    -------
-    dict
-        ``n-planned`` and ``n-there``: ladders of the profile, and those in the tables; ``absent``: names of the others;
-        ``outdated``: names of ladders whose records were computed by another version of the code.
+    ``n-planned`` and ``n-there``: ladders of the profile, and those in the tables; ``absent``: names of the others;
+    ``outdated``: names of ladders whose records were computed by another version of the code.
     """
     rungs = tables["rungs"]
     there = set(rungs["ladder"])
@@ -76,14 +72,9 @@ def written(value: float, low: float = np.nan, high: float = np.nan, form: str =
 
 
 def extremes(values: pd.Series, form: str = "+.2f") -> dict[str, str]:
-    """Where values are highest and lowest, as values to glue: ``most``, ``most-value``, ``least``, ``least-value``.
+    """Names of the highest and lowest values, as values to glue: ``most``, ``most-value``, ``least``, ``least-value``.
 
-    Parameters
-    ----------
-    values : Series
-        By name; of equals the one that comes last is the highest, and the one that comes first the lowest.
-    form : str
-        Of the values.
+    Of equals the one that comes last is the highest, and the one that comes first the lowest.
     """
     ordered = values.dropna().sort_values(kind="stable")
     if ordered.empty:
@@ -96,30 +87,17 @@ def extremes(values: pd.Series, form: str = "+.2f") -> dict[str, str]:
     }
 
 
-def rungs_of(tables: Mapping[str, pd.DataFrame], protocol: str = study.PROBE) -> pd.DataFrame:
-    """One row for each ladder, rung and target: what does not depend on a score.
+def rungs_of(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each ladder, rung and target: what a linear probe says, and no score.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    protocol : {"probe", "fine-tuning"}
-        Of repeats the mean.
-
-    Returns
-    -------
-    DataFrame
-        Columns ladder, group (`TRAINED` or `RELEASED`), method, seed, rung, sparsity, nonzero_weights, target,
-        accuracy, gain (accuracy points over the ladder's dense rung).
+    Columns ladder, group (`TRAINED` or `RELEASED`), method, seed, rung, sparsity, target, accuracy, gain (accuracy
+    points over the ladder's dense rung).
     """
     rungs, transfer = tables["rungs"], tables["transfer"]
-    choose("protocol", protocol, study.PROTOCOLS)
-    transfer = transfer[transfer["protocol"] == protocol]
-    judged = transfer.groupby(["ladder", "rung", "target"], as_index=False, sort=False)["accuracy"].mean()
-    about = rungs[["ladder", "rung", "method", "seed", "sparsity", "nonzero_weights"]].assign(group=groups(rungs))
+    judged = transfer.loc[transfer["protocol"] == study.PROBE, ["ladder", "rung", "target", "accuracy"]]
+    about = rungs[["ladder", "rung", "method", "seed", "sparsity"]].assign(group=groups(rungs))
     found = statistic.gains(judged.merge(about, on=["ladder", "rung"]))
-    columns = ["ladder", "group", "method", "seed", "rung", "sparsity", "nonzero_weights", "target", "accuracy", "gain"]
-    return found[columns]
+    return found[["ladder", "group", "method", "seed", "rung", "sparsity", "target", "accuracy", "gain"]]
 
 
 def groups(rungs: pd.DataFrame) -> pd.Series:
@@ -152,7 +130,7 @@ def with_pool_scores(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each ladder, rung, target and score: columns of these names, and value.
+        Columns ladder, rung, target, score, value.
     """
     key = ["ladder", "rung", "target"]
     whole = scores[scores["part"].isna()][[*key, "score", "value"]]
@@ -171,26 +149,16 @@ def with_pool_scores(scores: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def complete(frame: pd.DataFrame, rungs: pd.DataFrame) -> pd.DataFrame:
     """Drop from a tidy frame whatever has gaps, so that all ladders and scores in it can be compared.
 
-    Records may have been computed in part: some rungs of a ladder, some of its targets, some scores. Means over
-    ladders and targets are fair only if every ladder has the same targets and every score has all of both. Three
-    steps see to that, in this order:
+    Records may have been computed in part. Means over ladders and targets are fair only if every ladder has the same
+    targets and every score has all of both. Three steps see to that, in this order:
 
-    1. A score of a ladder on a target stays if it is there for every rung of the ladder.
+    1. A score of a ladder on a target stays if it is there for every rung of the ladder, of which `rungs`, the table of
+       all rungs, says how many there are.
     2. A ladder stays if it has as many targets as the ladder that has most.
     3. A score stays if it is there for every ladder and target that stayed.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `study.tidy` returns it.
-    rungs : DataFrame
-        The table of all rungs, which says how many a ladder has.
-
-    Returns
-    -------
-    DataFrame
-        The rows that stay. A source accuracy that is not known, as of released weights, is 0 there: the same at all
-        rungs of a ladder, so that it ranks nothing where it serves as a control.
+    A source accuracy that is not known, as of released weights, becomes 0: the same at all rungs of a ladder, so that
+    it ranks nothing where it serves as a control.
     """
     n_rungs = frame["ladder"].map(rungs.groupby("ladder")["rung"].nunique())
     frame = frame[frame.groupby(["ladder", "target", "score"])["rung"].transform("nunique") == n_rungs]

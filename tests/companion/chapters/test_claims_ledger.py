@@ -1,11 +1,8 @@
-"""The chapter *Claims ledger*: tables and chart hold every verdict, and no number of the text is typed."""
+"""The chapter *Claims ledger*: its tables hold every verdict, and no number of the text is typed."""
 
 import pytest
 from chapter_cells import run_cells
-from drawn import rows_of, width_of
 
-from tepones.common.errors import UsageError
-from tepones.companion import charts
 from tepones.companion.chapters import claims_ledger
 from tepones.companion.claims import ledger
 
@@ -25,7 +22,6 @@ def test_the_text_counts_the_verdicts_of_the_ledger(verdicts, monkeypatch):
     for verdict in ("supported", "not supported", "contradicted"):
         assert glued[f"n-{verdict.replace(' ', '-')}"] == counts.get(verdict, 0)
     assert glued["n-tested"] == len(verdicts) - counts["not tested"]
-    assert f"{counts['not supported']} of {glued['n-tested']}." in glued["fig-claims"].description
     assert "{'tiny': 'live'}" in glued["tab-ledger"]
     assert glued["ledger-at-a-glance"].count("<tr>") == glued["n-tested"]
 
@@ -55,11 +51,3 @@ def test_a_claim_tested_somewhere_is_not_among_the_untested(verdicts):
     rows = verdicts[verdicts["verdict"] == "not tested"].iloc[:2].assign(claim="c", profile=["a", "b"], reason="why")
     assert claims_ledger.untested(rows)["why it is not tested"].tolist() == ["a: why; b: why"]
     assert claims_ledger.untested(rows.assign(verdict=["supported", "not tested"])).empty
-
-
-def test_the_chart_has_a_row_for_each_verdict_and_refuses_none(verdicts):
-    chart = claims_ledger.claims_chart(verdicts)
-    assert len(rows_of(chart)) == len(chart.to_dict()["concat"]) == (verdicts["verdict"] != "not tested").sum()
-    assert width_of(chart) <= charts.WIDTH
-    with pytest.raises(UsageError, match="no rows"):
-        claims_ledger.claims_chart(verdicts[verdicts["verdict"] == "not tested"])

@@ -1,9 +1,9 @@
-"""The ablations' figure and table: what a changed choice does to agreement, on the same rungs only."""
+"""The ablations' table: what a changed choice does to agreement, on the same rungs only."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from chapter_cells import run_cells
+from chapter_cells import committed, run_cells
 
 from tepones.common.errors import TeponesError
 from tepones.companion import charts, study
@@ -15,7 +15,7 @@ LADDERS, TARGETS, RUNGS = ("a 0", "a 1", "b 0"), ("near", "far", "other"), range
 KEYS = ["ladder", "rung", "target"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tables():
     """Three ladders on three targets: `gaussian` ranks much as accuracy does, `binary` the other way round."""
     rng = np.random.default_rng(0)
@@ -48,8 +48,13 @@ def test_estimators_are_one_more_choice_and_rivals_are_not(tables):
     assert set(only["ladder"]) == {"a 0"}
 
 
-def test_a_level_is_compared_with_the_score_on_the_same_rungs(tables):
-    levels = chapter.by_level(chapter.choices(tables), tables["frame"]).set_index(["choice", "level"])
+@pytest.fixture(scope="module")
+def levels(tables):
+    return chapter.by_level(chapter.choices(tables), tables["frame"])
+
+
+def test_a_level_is_compared_with_the_score_on_the_same_rungs(levels):
+    levels = levels.set_index(["choice", "level"])
     own = levels.loc[("layer", "block 4")]
     assert own["weighted_tau"] > 0.6 and own["difference"] == 0 and np.isnan(own["difference_low"])
     same = levels.loc[("layer", "block 3")]
@@ -63,18 +68,11 @@ def test_a_level_is_compared_with_the_score_on_the_same_rungs(tables):
     assert list(levels.loc["samples per class"].index) == ["2", "all"]
 
 
-def test_the_table_gives_no_difference_to_the_score_itself(tables):
-    shown = chapter.shown(chapter.by_level(chapter.choices(tables), tables["frame"])).set_index(["choice", "level"])
+def test_the_table_gives_no_difference_to_the_score_itself(levels):
+    shown = chapter.shown(levels).set_index(["choice", "level"])
     assert shown.loc[("layer", "block 4"), "difference"] == "–"
     assert shown.loc[("layer", "block 1"), "difference"].startswith("−")
     assert "[" in shown.loc[("layer", "block 3"), "weighted τ"]
-
-
-def test_every_choice_has_its_panel_with_one_ring(tables):
-    chart = chapter.ablation(chapter.by_level(chapter.choices(tables), tables["frame"])).to_dict()
-    assert [panel["layer"][0]["title"] for panel in chart["concat"]] == ["estimator", "layer", "samples per class"]
-    rows = [row for data in chart["datasets"].values() for row in data]
-    assert sum(row["default"] for row in rows) == 3
 
 
 def other_choices_know(tables):
@@ -97,20 +95,32 @@ def other_choices_know(tables):
     return tables | {"scores": known(scores, scores["score"] == "gaussian"), "ablations": changed}
 
 
-def test_the_sentences_hold_on_the_published_records(monkeypatch):
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    glued = run_cells(NAME, monkeypatch)
-    assert set(glued) >= GUARDS
-    assert {"fig-ablations", "tab-ablations"} <= set(glued)
+def test_the_sentences_hold_on_the_published_records():
+    glued = committed(NAME)
+    assert {glued[key] for key in GUARDS} == {""} and "tab-ablations" in glued
     assert set(chapter.NAMED) <= {key.removeprefix("abl-") for key in glued}
 
 
-def test_sentences_that_records_contradict_fall(monkeypatch):
-    glued = run_cells(NAME, monkeypatch, other_choices_know(study.load("natural")))
+@pytest.fixture(scope="module")
+def contradicted():
+    """Records on which no sentence holds, and what they say of every level, which takes seconds."""
+    records = other_choices_know(study.load("natural"))
+    return records, chapter.by_level(chapter.choices(records), study.tidy(records))
+
+
+@pytest.fixture
+def records(contradicted, monkeypatch):
+    tables, levels = contradicted
+    monkeypatch.setattr(chapter, "by_level", lambda *_: levels.copy())
+    return tables
+
+
+def test_sentences_that_records_contradict_fall(records, monkeypatch):
+    glued = run_cells(NAME, monkeypatch, records)
     assert {key for key in GUARDS if glued[key]} == GUARDS
 
 
-def test_a_contradicted_sentence_is_not_published(monkeypatch):
+def test_a_contradicted_sentence_is_not_published(records, monkeypatch):
     monkeypatch.setenv(charts.GUARDS, charts.STRICT)
     with pytest.raises(TeponesError, match="abl-falls"):
-        run_cells(NAME, monkeypatch, other_choices_know(study.load("natural")))
+        run_cells(NAME, monkeypatch, records)

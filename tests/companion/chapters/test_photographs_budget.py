@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from chapter_cells import run_cells
+from chapter_cells import committed, run_cells
 from chart_checks import check_chart
 from simulated_photographs import simulate
 
 from tepones import agreement
-from tepones.common.errors import TeponesError, UsageError
-from tepones.companion import charts, study
+from tepones.common.errors import TeponesError
+from tepones.companion import charts
 from tepones.companion import photographs as photos
 from tepones.companion.chapters import photographs_budget as chapter
 
@@ -67,21 +67,17 @@ def test_regret_has_intervals_with_several_ladders_only(tables):
     found = chapter.with_intervals(chapter.regrets(pool, sizes), pool, ["gaussian", chapter.BLIND])
     assert len(found) == 10
     assert (found["low"] <= found["high"]).all()
-    table = chapter.at(found, [sizes[0], sizes[-1]], ["gaussian"])
-    assert table.shape == (1, 3)
-    with pytest.raises(UsageError, match="no regret was computed at a budget of 1 bytes"):
-        chapter.at(found, [1], ["gaussian"])
     one = pool[pool["ladder"] == NAMES[0]]
     assert chapter.with_intervals(chapter.regrets(one, sizes), one, ["gaussian"])["low"].isna().all()
 
 
-def test_costs_are_quantiles_of_the_records(tables):
-    found = chapter.costs(tables, ["gaussian", "h_score"]).set_index(["group", "what"])
-    assert found.loc[(photos.TRAINED, "score h_score"), "median"] == pytest.approx(0.002)
-    assert (photos.TRAINED, "full fine-tuning") in found.index
-    assert (photos.RELEASED, "full fine-tuning") not in found.index
+def test_costs_are_medians_of_the_records(tables):
+    trained, released = (chapter.seconds(tables, "h_score", group) for group in photos.GROUPS)
+    assert trained["score"] == pytest.approx(0.002) and np.isfinite(trained["tuning"])
+    assert np.isnan(released["tuning"])
     own = tables["transfer"].query("protocol == 'probe' and ladder == @NAMES[4]")["seconds"]
-    assert found.loc[(photos.RELEASED, "linear probe, with features"), "median"] == pytest.approx(own.median())
+    assert released["probe"] == pytest.approx(own.median())
+    assert chapter.seconds(simulate(NAMES[:1], TARGETS, scores=SCORES), "h_score", photos.RELEASED).isna().all()
 
 
 def test_lines_to_draw_are_those_named_and_the_best_rivals():
@@ -106,23 +102,15 @@ def test_losses_are_counted_budget_by_budget():
     assert set(nothing) == set(found) and nothing["loss"] == photos.UNKNOWN
 
 
-def test_times_are_read_to_two_digits(tables):
+def test_times_are_read_to_two_digits():
     assert [chapter.two_digits(value) for value in (0.00123, 17.4, 123)] == ["0.0012", "17", "120"]
     assert chapter.two_digits(np.nan) == photos.UNKNOWN
-    own = chapter.medians(chapter.costs(tables, ["gaussian", "h_score"]), "h_score", photos.RELEASED)
-    assert own["h_score"] == pytest.approx(0.002) and np.isnan(own[chapter.TUNING])
-    assert list(own.index) == ["h_score", chapter.PROBING, chapter.TUNING, chapter.MAKING]
 
 
-@pytest.mark.parametrize("name", ["regret", "costs"])
-def test_charts_fit_the_column_and_are_the_same_on_every_machine(name, tables):
+def test_the_chart_fits_the_column_and_is_the_same_on_every_machine(tables):
     pool, drawn = chapter.candidates(tables, photos.TRAINED), ["gaussian", chapter.LARGEST]
     regrets = chapter.with_intervals(chapter.regrets(pool, chapter.budgets(pool, 4)), pool, drawn)
-    build, frame = {
-        "regret": (lambda f: chapter.regret_chart(f, drawn), regrets.assign(pool=photos.TRAINED)),
-        "costs": (chapter.cost_chart, chapter.costs(tables, ["gaussian", "h_score"])),
-    }[name]
-    check_chart(build, frame)
+    check_chart(lambda frame: chapter.regret_chart(frame, drawn), regrets.assign(pool=photos.TRAINED))
 
 
 def size_is_all(tables):
@@ -133,14 +121,9 @@ def size_is_all(tables):
     return tables | {"transfer": transfer, "scores": tables["scores"].assign(seconds=2.0)}
 
 
-def test_the_sentences_hold_on_the_published_records(monkeypatch):
-    """With few of the scores, because each costs seconds; the chapter is executed with all when it is committed."""
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    tables = study.load(photos.PROFILE)
-    scores = tables["scores"].query("score in ('gaussian', 'h_score')")
-    glued = run_cells(NAME, monkeypatch, tables | {"scores": scores})
-    assert set(glued) >= GUARDS
-    assert {"fig-photo-budget", "fig-photo-costs", "tab-photo-budget"} <= set(glued)
+def test_the_sentences_hold_on_the_published_records():
+    glued = committed(NAME)
+    assert {glued[key] for key in GUARDS} == {""} and {"fig-photo-budget", "trained-score-ms"} <= set(glued)
 
 
 def test_sentences_that_records_contradict_fall(tables, monkeypatch):

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from chapter_cells import run_cells
-from chart_checks import check_chart
+from chapter_cells import committed, run_cells
 from simulated_photographs import simulate
 
 from tepones import agreement
@@ -12,7 +11,6 @@ from tepones.common.errors import TeponesError
 from tepones.companion import charts, study
 from tepones.companion import photographs as photos
 from tepones.companion.chapters import photographs_ranking as chapter
-from tepones.companion.claims import ledger
 
 NAME = "photographs-ranking"
 GUARDS = {
@@ -21,7 +19,6 @@ GUARDS = {
     "released-none-better",
     "released-most-open",
     "released-takes-away",
-    "most-single",
     "between-most",
     "full-none-resolved",
 }
@@ -45,7 +42,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def cells(tables):
-    return chapter.within(chapter.frames(tables))
+    return {judged: agreement.within_ladder(frame) for judged, frame in chapter.frames(tables).items()}
 
 
 def test_frames_keep_groups_and_protocols_apart(tables):
@@ -168,19 +165,10 @@ def test_a_table_says_that_nothing_was_judged(cells):
 
 def test_a_score_leads_where_no_other_is_higher():
     rows = [("s", "x", 0.5), ("t", "x", 0.4), ("s", "y", 0.2), ("t", "y", 0.3), ("s", "z", 0.4), ("t", "z", 0.4)]
-    table = pd.DataFrame(rows, columns=["score", "item", "tau"]).assign(judged=str(chapter.PROBED))
+    table = pd.DataFrame(rows, columns=["score", "target", "tau"])
     found = chapter.spread(table, "s")
     assert (found["most"], found["least"], found["leads"], found["items"]) == ("x", "y", 2, 3)
     assert chapter.spread(table.iloc[:0], "s")["items"] == 0
-
-
-def test_cells_are_means_by_target_and_without_a_ranking_zero(cells):
-    own = cells[chapter.PROBED]
-    silent = own.assign(weighted_tau=own["weighted_tau"].mask(own["ladder"] == NAMES[0]))
-    found = chapter.cells_by({chapter.PROBED: silent}, "target").set_index(["score", "item"])
-    row = own.query("score == 'h_score' and target == 'gtsrb'").set_index("ladder")
-    assert found.loc[("h_score", "gtsrb"), "cells"] == 4
-    assert found.loc[("h_score", "gtsrb"), "tau"] == pytest.approx(row["weighted_tau"].drop(NAMES[0]).sum() / 4)
 
 
 def test_between_values_name_the_best_and_count_who_is_clear(tables):
@@ -192,23 +180,6 @@ def test_between_values_name_the_best_and_count_who_is_clear(tables):
     assert chapter.between_values(clear, "gaussian")["clear"] == len(table) - 1
     nothing = chapter.between_values(table.iloc[:0], "gaussian")
     assert (nothing["n"], nothing["best"], nothing["tau"]) == (0, photos.UNKNOWN, photos.UNKNOWN)
-
-
-@pytest.mark.parametrize("name", ["scores", "by target", "by method"])
-def test_charts_fit_the_column_and_are_the_same_on_every_machine(name, cells):
-    scores = pd.concat([chapter.compared(own, "gaussian").assign(judged=str(key)) for key, own in cells.items()])
-    methods = list(dict.fromkeys(cells[chapter.PROBED]["method"]))
-    build, frame = {
-        "scores": (chapter.scores_chart, scores),
-        "by target": (lambda f: chapter.tau_heat_map(f, TARGETS, upright=False), chapter.cells_by(cells, "target")),
-        "by method": (lambda f: chapter.tau_heat_map(f, methods), chapter.cells_by(cells, "method")),
-    }[name]
-    check_chart(build, frame)
-
-
-def test_menus_offer_what_was_judged(cells):
-    chart = chapter.tau_heat_map(chapter.cells_by(cells, "target"), TARGETS).to_dict()
-    assert chart["params"][0]["bind"]["options"] == [str(judged) for judged in cells]
 
 
 def rivals_know(tables):
@@ -231,16 +202,10 @@ def few():
     return simulate((*NAMES, "diagonal iterative 0"), TARGETS, fine_tuning=FINE_TUNED, scores=scores)
 
 
-def test_the_sentences_hold_on_the_published_records(monkeypatch):
-    """With few scores and claims, because each costs seconds; the chapter is executed with all when it is committed."""
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    few = [claim for claim in ledger.claims() if getattr(claim, "statistic", "") == "gain over dense"]
-    monkeypatch.setattr(ledger, "claims", lambda: few)
-    tables = study.load(photos.PROFILE)
-    scores = tables["scores"].query("score in ('gaussian', 'h_score')")
-    glued = run_cells(NAME, monkeypatch, tables | {"scores": scores})
-    assert set(glued) >= GUARDS
-    assert {"fig-photo-scores", "fig-photo-tau-target", "fig-photo-tau-method", "tab-photo-ledger"} <= set(glued)
+def test_the_sentences_hold_on_the_published_records():
+    glued = committed(NAME)
+    assert {glued[key] for key in GUARDS} == {""}
+    assert {"fig-photo-tau-target", "tab-photo-trained", "tab-photo-released", "tab-photo-full"} <= set(glued)
 
 
 def test_sentences_that_records_contradict_fall(few, monkeypatch):

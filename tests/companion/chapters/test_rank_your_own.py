@@ -1,5 +1,7 @@
 """The chapter *Rank your own*: its tutorial runs, and names the backbone that its table has on top."""
 
+import contextlib
+import io
 import os
 
 import pytest
@@ -18,21 +20,30 @@ def own_environment(monkeypatch):
         monkeypatch.setenv(name, os.environ.get(name, "1"))
 
 
-def test_the_tutorial_ranks_what_it_made(own_environment, monkeypatch, capsys):
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    small = {"sparsities": [0.5, 0.9], "source_images": 4, "target_images": 6, "epochs": 1}
-    glued = run_cells("rank-your-own", monkeypatch, parameters=small)
-    printed = capsys.readouterr().out
+SMALL = {"sparsities": [0.5, 0.9], "source_images": 4, "target_images": 6, "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def tutorial():
+    """What the tutorial glues and prints on few images, with the guards of a chapter as it is committed."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        for name in ("PATH", "OMP_NUM_THREADS"):
+            patch.setenv(name, os.environ.get(name, "1"))
+        patch.setenv(charts.GUARDS, charts.STRICT)
+        return run_cells("rank-your-own", patch, parameters=SMALL), printed.getvalue()
+
+
+def test_the_tutorial_ranks_what_it_made(tutorial):
+    glued, printed = tutorial
     assert "checkpoints: dense.safetensors pruned-50.safetensors pruned-90.safetensors" in printed
     first, *others = glued["tab-rank-own"].splitlines()[2:]
     assert glued["rank-own-n"] == 1 + len(others) == 3
     assert first.startswith(f"| 1 | {glued['rank-own-best']} |")
 
 
-def test_on_the_records_every_sentence_about_the_default_holds(own_environment, monkeypatch):
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    small = {"sparsities": [0.5], "source_images": 4, "target_images": 6, "epochs": 1}
-    glued = run_cells("rank-your-own", monkeypatch, parameters=small)
+def test_on_the_records_every_sentence_about_the_default_holds(tutorial):
+    glued, _ = tutorial
     assert glued["widths-chosen"] == "lda_accuracy" and glued["widths-networks"] == 18
     assert [glued[f"guard-{key}"] for key in ("default", "all-refused", "enough-images", "raw")] == [""] * 4
     assert width_of(glued["fig-widths"]) <= charts.WIDTH
@@ -43,6 +54,5 @@ def test_records_that_contradict_the_default_stop_the_chapter(own_environment, m
     records["lda_accuracy"] = -records["lda_accuracy"]
     monkeypatch.setattr(widths, "load", lambda: records)
     monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    small = {"sparsities": [0.5], "source_images": 4, "target_images": 6, "epochs": 1}
     with pytest.raises(TeponesError, match="guard-default"):
-        run_cells("rank-your-own", monkeypatch, parameters=small)
+        run_cells("rank-your-own", monkeypatch, parameters=SMALL | {"sparsities": []})

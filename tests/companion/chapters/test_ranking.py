@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from chapter_cells import run_cells
+from chapter_cells import committed, run_cells
 from drawn import rows_of, svg_of, width_of
 from small_ladders import TARGETS, small_ladders
 
@@ -22,9 +22,8 @@ def tables():
     return tables | {"scores": scores[scores["score"].isin(["gaussian", "h_score"])]}
 
 
-def test_on_the_published_records_every_sentence_holds(monkeypatch):
-    monkeypatch.setenv(charts.GUARDS, charts.STRICT)
-    glued = run_cells("ranking", monkeypatch)
+def test_on_the_published_records_every_sentence_holds():
+    glued = committed("ranking")
     assert [glued[guard] for guard in GUARDS] == [""] * 4
     assert glued["hardest"] == "digits"
 
@@ -93,6 +92,8 @@ def test_a_score_that_ranks_perfectly_has_tau_one_on_its_target_alone():
     )
     found = ranking.by_target(within).set_index("target")["tau"]
     assert found["cyrillic"] == pytest.approx(1) and found["greek"] < -0.5
+    silent = within.assign(weighted_tau=within["weighted_tau"].mask(within["ladder"] == "random-0"))
+    assert ranking.by_target(silent).set_index("target")["tau"]["cyrillic"] == pytest.approx(0.5)
 
 
 def test_the_heat_map_fits_the_column_shows_every_number_and_puts_the_best_score_on_top():

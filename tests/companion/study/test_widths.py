@@ -61,7 +61,7 @@ def _records(values):
 
 def test_a_wide_untrained_network_refuses_the_raw_value_but_not_the_one_above_its_null():
     found = widths.verdicts(widths.candidates(_records({}))).set_index("candidate")
-    wrong = widths.against(widths.candidates(_records({}))).query("candidate == 'gaussian'")
+    wrong = widths.pairs(widths.candidates(_records({}))).query("candidate == 'gaussian' and wrong")
     assert sorted(wrong["trained"]) == ["fair", "good"]  # `poor` is not five points ahead of `wide`
     assert found.loc["gaussian", "refused"] and not found.loc["gaussian − null", "refused"]
     # All that is left orders the trained networks alike: what needs no shuffling and no second pass is chosen first.

@@ -1,26 +1,16 @@
-"""The chapter *Claims ledger*: the tables of verdicts that readers see, here and in other chapters, and their chart."""
+"""The chapter *Claims ledger*: the tables of verdicts that readers see, here and in other chapters."""
 
 import re
 
-import altair as alt
 import pandas as pd
 
-from tepones.companion import charts
 from tepones.companion.claims.ledger import COMPANION, measured
 
 
 def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """What the ledger could test, as readers see it.
+    """What the ledger (`tepones.companion.claims.ledger`) could test, as readers see it.
 
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As `tepones.companion.claims.ledger.ledger` or `everywhere` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each claim and profile, in Markdown: claim, claimed, measured, verdict.
+    One row for each claim and profile, in Markdown: claim, claimed, measured, verdict.
     """
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
     rows = [row for _, row in verdicts.iterrows()]
@@ -59,43 +49,6 @@ def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
             "verdict": verdicts["verdict"].map(_unbroken),
         }
     )
-
-
-def claims_chart(verdicts: pd.DataFrame) -> alt.ConcatChart:
-    """Estimate and interval of every claim that was tested, with its threshold; one row and one axis for each.
-
-    Parameters
-    ----------
-    verdicts : DataFrame
-        As for `tested`.
-
-    Raises
-    ------
-    UsageError
-        If no claim was tested.
-    """
-    numbers = ["estimate", "low", "high", "threshold"]
-    frame = verdicts[verdicts["verdict"] != "not tested"]
-    frame = frame.assign(claim=frame["claim"] + " (" + frame["profile"] + ")")
-    frame = charts.prepared(frame, ["claim", "verdict", *numbers, "unit"])
-    colour = alt.Color("verdict:N", title="verdict").scale(
-        domain=["supported", "not supported", "contradicted"],
-        range=[charts.PALETTE[2], charts.PALETTE[4], charts.PALETTE[1]],
-    )
-
-    def row(part: pd.DataFrame, title: str) -> alt.LayerChart:
-        x = alt.X("low:Q", title=part["unit"].iloc[0]).scale(zero=False)
-        # Names of claims may be longer than their panel; the tooltip has them whole.
-        base = alt.Chart(part, title=alt.TitleParams(title, fontSize=10, limit=charts.PANEL["width"] + 20)).encode(
-            tooltip=["claim:N", "verdict:N", *(alt.Tooltip(f"{name}:Q", format="+.3f") for name in numbers)]
-        )
-        return alt.layer(
-            base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour),
-            base.mark_point(filled=True, size=90).encode(x="estimate:Q", color=colour),
-            base.mark_tick(thickness=2, size=26, color="#333333").encode(x="threshold:Q"),
-        ).properties(width=charts.PANEL["width"], height=34)
-
-    return charts.panels(frame, ["claim"], row)
 
 
 def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:

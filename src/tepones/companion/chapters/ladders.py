@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.common.errors import UsageError, choose
+from tepones.common.errors import choose
 from tepones.companion import charts, study
 from tepones.companion.charts import PALETTE, PANEL, SHAPES, WIDTH, prepared
 from tepones.companion.claims import statistic
@@ -105,18 +104,10 @@ DENSITY_SHOWN = 32
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Accuracy of every method at every rung, mean over the seeds of its ladders.
+    """Accuracy of every method of the records at every rung, mean over the seeds of its ladders.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it; of the methods in `METHODS`.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, seeds (how many), target, accuracy. Besides the targets there are `SOURCE`, by
-        the network's own classifier, and `ALL_TARGETS`.
+    Columns method, rung, target, sparsity, seeds (how many), accuracy. Besides the targets there are `SOURCE`, by the
+    network's own classifier, and `ALL_TARGETS`. Raises `UsageError` for a method that is not in `METHODS`.
     """
     judged = study.tidy(dict(tables)).drop_duplicates(["ladder", "rung", "target"])
     for method in judged["method"].unique():
@@ -134,16 +125,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def common_sparsity(rungs: pd.DataFrame, rung: int) -> float:
     """Sparsity of a pruned rung that every method has; where methods differ, the lowest.
 
-    Parameters
-    ----------
-    rungs : DataFrame
-        Table of `tepones.companion.study.load`.
-    rung : int
-
-    Raises
-    ------
-    UsageError
-        If a method has no such rung, or it is the dense one.
+    Raises `UsageError` if a method has no such rung, or it is the dense one.
     """
     methods = rungs[rungs["rung"] > 0].groupby("rung")["method"].nunique()
     choose("rung of all methods", str(rung), methods.index[methods == rungs["method"].nunique()].astype(str))
@@ -152,13 +134,6 @@ def common_sparsity(rungs: pd.DataFrame, rung: int) -> float:
 
 def pair(tables: Mapping[str, pd.DataFrame], method: str, over: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two methods seed by seed, on the source task and on the mean of the targets.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    method, over : str
-        Methods with ladders of the same seeds.
 
     Returns
     -------
@@ -186,18 +161,9 @@ def pair(tables: Mapping[str, pd.DataFrame], method: str, over: str) -> tuple[pd
 
 
 def source_lead(differences: pd.DataFrame) -> pd.DataFrame:
-    """Difference of two methods on the source task, one row for each rung.
+    """Difference of two methods on the source task by rung, from the `differences` of `pair`, in accuracy points.
 
-    Parameters
-    ----------
-    differences : DataFrame
-        As `pair` returns it.
-
-    Returns
-    -------
-    DataFrame
-        By rung: sparsity, mean, low, high (as in `pair`), range (between the seeds with the largest and the smallest
-        difference); accuracy points.
+    Columns sparsity, mean, low, high, range (between the seeds with the largest and the smallest difference).
     """
     found = differences[differences["measured"] == SOURCE].groupby("rung")
     ends = found["difference"].agg(["min", "max"])
@@ -207,17 +173,9 @@ def source_lead(differences: pd.DataFrame) -> pd.DataFrame:
 def densities(zoo_folder: Path) -> pd.DataFrame:
     """Fraction of the weights that remain in each layer of each rung of the zoo's ladders.
 
-    Parameters
-    ----------
-    zoo_folder : Path
-        Its folders are ladders.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, layer, name, position, size (weights of the dense layer), density (fraction of
-        them that is not zero), relative (density over that of the whole network), collapsed (nothing remains).
-        A channel that is gone counts as zeros.
+    Columns method, rung, sparsity, layer, name, position, size (weights of the dense layer), density (fraction of them
+    that is not zero), relative (density over that of the whole network), collapsed (nothing remains). A channel that is
+    gone counts as zeros.
     """
     rows = []
     for folder, about in _ladders(zoo_folder):
@@ -237,15 +195,7 @@ def densities(zoo_folder: Path) -> pd.DataFrame:
 def costs(zoo_folder: Path) -> pd.DataFrame:
     """What each rung of the zoo's ladders costs, as it is stored and after its dead channels were removed.
 
-    Parameters
-    ----------
-    zoo_folder : Path
-        Its folders are ladders.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, rung, sparsity, field (of `COSTS`), quantity, unit, stored, shrunk; the last two in that unit.
+    Columns method, rung, sparsity, field (of `COSTS`), quantity, unit, stored and shrunk (in that unit).
     """
     rows = []
     for _, about in _ladders(zoo_folder):
@@ -255,38 +205,6 @@ def costs(zoo_folder: Path) -> pd.DataFrame:
                 row |= {"quantity": quantity, "unit": unit}
                 rows.append(row | {"stored": rung.budget[field] / one, "shrunk": rung.shrunk[field] / one})
     return pd.DataFrame(rows)
-
-
-def cost_table(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
-    """Costs of all methods at one rung, as readers see them: stored → shrunk, once where both are written alike.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `costs` returns it.
-    rung : int
-
-    Raises
-    ------
-    UsageError
-        If no method has such a rung.
-    """
-    frame = frame[frame["rung"] == rung]
-    if frame.empty:
-        raise UsageError(f"no ladder has a rung {rung}")
-    words = [_before_after(row) for row in frame.itertuples()]
-    units = frame["unit"].where(frame["unit"] != "weights", "")
-    columns = (frame["quantity"] + units.map(lambda unit: f", {unit}" if unit else "")).rename("column")
-    wide = frame.assign(words=words, column=columns).pivot(index="method", columns="column", values="words")
-    wide = wide.reindex(index=[m for m in METHODS if m in wide.index], columns=list(dict.fromkeys(columns)))
-    return wide.rename_axis(columns=None).reset_index()
-
-
-def _before_after(row) -> str:
-    form = ".2f" if row.field == "latency_ms" else ".0f" if row.unit in ("weights", "kB") else ".2f"
-    stored, shrunk = format(row.stored, form), format(row.shrunk, form)
-    # A narrow column may break before the arrow only.
-    return stored if stored == shrunk else f"{stored} →\N{NO-BREAK SPACE}{shrunk}"
 
 
 def layer_labels(names: list[str]) -> dict[str, str]:
@@ -307,28 +225,15 @@ _BLOCK = re.compile(r"encoder\.(\d+)\.(conv(\d)|shortcut\.0)\.weight$")
 
 
 def extremes(frame: pd.DataFrame, rung: int) -> pd.DataFrame:
-    """The layers that each method spares most and least at one rung, and how many have collapsed.
+    """The layers that each method spares most and least at one rung of `densities`, and how many have collapsed.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `densities` returns it.
-    rung : int
-
-    Returns
-    -------
-    DataFrame
-        Columns method, most spared, least spared (layer and how many times the network's density), spread (the ratio
-        of the two; infinite where a layer has collapsed), collapsed.
+    By method: most spared and least spared (layer), spread (how many times denser the one is than the other; infinite
+    where a layer has collapsed), collapsed (how many layers).
     """
-    rows = []
-    for method, part in frame[frame["rung"] == rung].groupby("method", sort=False):
-        most, least = part.loc[part["relative"].idxmax()], part.loc[part["relative"].idxmin()]
-        spread = most["relative"] / least["relative"] if least["relative"] else np.inf
-        row = {"method": method, "most spared": most["layer"], "times": most["relative"]}
-        row |= {"least spared": least["layer"], "times, least": least["relative"]}
-        rows.append(row | {"spread": spread, "collapsed": int(part["collapsed"].sum())})
-    return pd.DataFrame(rows)
+    layers = frame[frame["rung"] == rung].set_index("layer").groupby("method", sort=False)
+    relative = layers["relative"]
+    ends = {"most spared": relative.idxmax(), "least spared": relative.idxmin()}
+    return pd.DataFrame(ends).assign(spread=relative.max() / relative.min(), collapsed=layers["collapsed"].sum())
 
 
 def _ladders(zoo_folder: Path) -> list[tuple[Path, zoo.Manifest]]:
@@ -343,12 +248,9 @@ def _ladders(zoo_folder: Path) -> list[tuple[Path, zoo.Manifest]]:
 
 
 def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Source and transfer accuracy against sparsity, one row of panels for each question; menus for target and method.
+    """`curves` of source and transfer accuracy against sparsity, one row of panels for each question.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        `curves`: columns `method`, `rung`, `sparsity`, `seeds`, `target`, `accuracy`.
+    Menus choose the target, and a method to highlight.
     """
     frame = prepared(frame, ["method", "rung", "sparsity", "seeds", "target", "accuracy"])
     targets = [name for name in dict.fromkeys(frame["target"]) if name not in (SOURCE, ALL_TARGETS)]
@@ -359,13 +261,15 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     def panel(part: pd.DataFrame, methods: list[str], source: bool) -> alt.LayerChart:
         # One frame for all panels, filtered in the chart: it is stored once.
         wanted = f"datum.target == {SOURCE!r}" if source else "datum.target == target"
+        colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
+        shape = alt.Shape("method:N", title=None).scale(domain=methods, range=SHAPES)
         base = (
             alt.Chart(part, title=charts.panel_title("source task" if source else "transfer"))
             .transform_filter(f"{wanted} && indexof({methods}, datum.method) >= 0")
             .encode(
                 x=_sparsity(frame),
                 y=alt.Y("accuracy:Q", title="source accuracy" if source else "probe accuracy").scale(domain=[0, 1]),
-                color=_method(methods),
+                color=colour.legend(columns=3, labelLimit=220),
                 opacity=opacity,
                 tooltip=[
                     "method:N",
@@ -378,7 +282,7 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         )
         return alt.layer(
             base.mark_line(strokeWidth=1.8).encode(order="rung:Q"),
-            base.mark_point(filled=True, size=45).encode(shape=_shape(methods)),
+            base.mark_point(filled=True, size=45).encode(shape=shape),
         ).properties(width=PANEL["width"], height=190)
 
     rows = []
@@ -396,17 +300,10 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
-    """What remains in each layer of each method; a switch for the sparsity.
+    """`densities` as a coloured table of methods and layers; a switch for the sparsity, which begins at a rung.
 
     The number is the percentage of the layer's weights that remains, the colour how much denser or sparser the layer
     is than the network. A collapsed layer is framed and crossed.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `densities`.
-    rung : int
-        Which one is shown at first.
     """
     columns = ["method", "rung", "sparsity", "layer", "position", "size", "density", "relative", "collapsed"]
     frame = prepared(frame, columns)
@@ -455,13 +352,7 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
 
 
 def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Every cost against sparsity, as stored and shrunk; one method in colour, chosen by a menu, the others grey.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `costs`.
-    """
+    """All `costs` against sparsity, as stored and shrunk; one method in colour, chosen by a menu, the others grey."""
     frame = prepared(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
     methods = [method for method in _present(frame) if method != STRUCTURED]
     chosen = charts.menu("chosen", methods, REFERENCE, label="In blue")
@@ -501,14 +392,7 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, over: str) -> alt.TopLevelMixin:
-    """Two methods seed by seed: their accuracies, and the difference with its interval; source task, then targets.
-
-    Parameters
-    ----------
-    accuracy, difference : DataFrame
-        `pair` of the two methods.
-    method, over : str
-    """
+    """Two methods seed by seed, as `pair` gives them: accuracies, and differences with their interval."""
     accuracy = prepared(accuracy, ["measured", "seed", "method", "rung", "sparsity", "accuracy"])
     difference = prepared(difference, ["measured", "seed", "rung", "sparsity", "difference", "mean", "low", "high"])
     methods = [method, over]
@@ -531,7 +415,7 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
         return alt.layer(
             base.mark_line(strokeWidth=1.2).encode(detail="seed:N", order="rung:Q"),
             base.mark_point(filled=True, size=40, opacity=0.9).encode(shape=shape),
-        ).properties(width=PANEL["width"], height=PANEL["height"])
+        ).properties(**PANEL)
 
     def differences(measured: str) -> alt.LayerChart:
         part = difference[difference["measured"] == measured]
@@ -553,7 +437,7 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
             seed.mark_line(strokeWidth=1, color="#777777").encode(detail="seed:N", order="rung:Q"),
             seed.mark_point(filled=True, size=40, color="#777777", opacity=0.9).encode(shape=shape),
             mean.mark_tick(thickness=2.5, size=20, color=_BLACK, orient="horizontal").encode(y="mean:Q"),
-        ).properties(width=PANEL["width"], height=PANEL["height"])
+        ).properties(**PANEL)
 
     panels = [chart for name in (SOURCE, ALL_TARGETS) for chart in (lines(name), differences(name))]
     return alt.concat(*panels, columns=2, bounds="flush", spacing={"row": 74, "column": 66})
@@ -561,15 +445,6 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
 
 def _present(frame: pd.DataFrame) -> list[str]:
     return [method for method in METHODS if method in set(frame["method"])]
-
-
-def _method(methods: list[str]) -> alt.Color:
-    colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
-    return colour.legend(columns=3, labelLimit=220)
-
-
-def _shape(methods: list[str]) -> alt.Shape:
-    return alt.Shape("method:N", title=None).scale(domain=methods, range=SHAPES)
 
 
 def _levels(frame: pd.DataFrame) -> dict[int, float]:

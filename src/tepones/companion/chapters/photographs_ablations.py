@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.companion.charts import PALETTE, WIDTH, bracketed, prepared
+from tepones.companion.charts import bracketed
 from tepones.companion.photographs import OURS
 
 #: The level of each choice that the score `gaussian` has.
-FROM_DATA = "from the data"
 DEFAULTS = {
     "estimator": "gaussian",
     "samples per class": "all",
-    "shrinkage": FROM_DATA,
+    "shrinkage": "from the data",
     "shuffled labels": "not used",
     "layer": "block 4",
 }
@@ -41,15 +39,7 @@ _KEYS = ["ladder", "rung", "target"]
 def choices(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The table of ablations of complete ladders, with the estimators of the information as one more choice.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-
-    Returns
-    -------
-    DataFrame
-        Columns ladder, rung, target, choice, level, value.
+    Columns ladder, rung, target, choice, level, value.
     """
     scores, ablations = tables["scores"], tables["ablations"]
     wanted, done = (frame.drop_duplicates(_KEYS).groupby("ladder").size() for frame in (scores, ablations))
@@ -74,10 +64,9 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row for each choice and level, in the order of the records: ``ladders``, ``targets``, mean
-        ``weighted_tau`` with ``low`` and ``high`` (95 % over ladders and targets); ``reference``, the same mean of the
-        score itself on the targets that the level has, and ``difference``, the level minus that, with
-        ``difference_low`` and ``difference_high``, NaN at the level that the score has. Not
-        every task has 20 images of a class.
+        ``weighted_tau`` with ``low`` and ``high`` (95 % over ladders and targets); ``difference``, the level minus the
+        score itself on the targets that the level has (not every task has 20 images of a class), with
+        ``difference_low`` and ``difference_high``, NaN at the level that the score has.
     """
     judged = frame.drop(columns=["score", "value"]).drop_duplicates(_KEYS)
 
@@ -92,31 +81,16 @@ def by_level(ablations: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
             variant = agree(part[part["level"] == level], level)
             found = agreement.summary(variant).iloc[0]
             same = own[own["target"].isin(variant["target"])]
-            reference = same["weighted_tau"].fillna(0.0).mean()
-            low, high = _interval(same, variant) if level != DEFAULTS[choice] else (np.nan, np.nan)
-            rows.append(
-                {
-                    "choice": choice,
-                    "level": level,
-                    "ladders": int(found["ladders"]),
-                    "targets": int(found["targets"]),
-                    "weighted_tau": found["weighted_tau"],
-                    "low": found["weighted_tau_low"],
-                    "high": found["weighted_tau_high"],
-                    "reference": reference,
-                    "difference": found["weighted_tau"] - reference,
-                    "difference_low": low,
-                    "difference_high": high,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _interval(reference: pd.DataFrame, variant: pd.DataFrame) -> tuple[float, float]:
-    """95 % interval of how much more weighted τ the variant has, ladder by ladder and target by target."""
-    both = pd.concat([variant, reference])
-    found = agreement.paired_differences(both, reference=variant["score"].iloc[0]).iloc[0]
-    return found["low"], found["high"]
+            difference = found["weighted_tau"] - same["weighted_tau"].fillna(0.0).mean()
+            bounds = (np.nan, np.nan)
+            if level != DEFAULTS[choice]:
+                # Ladder by ladder and target by target.
+                differences = agreement.paired_differences(pd.concat([variant, same]), reference=level)
+                bounds = differences[["low", "high"]].iloc[0]
+            numbers = (found[f"weighted_tau{part}"] for part in ("", "_low", "_high"))
+            rows.append((choice, level, found["ladders"], found["targets"], *numbers, difference, *bounds))
+    columns = ["choice", "level", "ladders", "targets", "weighted_tau", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "difference", "difference_low", "difference_high"])
 
 
 def shown(levels: pd.DataFrame) -> pd.DataFrame:
@@ -131,37 +105,3 @@ def shown(levels: pd.DataFrame) -> pd.DataFrame:
             "difference": bracketed(difference, levels["difference_low"], levels["difference_high"], "+.2f"),
         }
     )
-
-
-def ablation(levels: pd.DataFrame) -> alt.TopLevelMixin:
-    """Mean weighted τ of each level with its interval, one panel for each choice; a ring marks the score as it is.
-
-    Parameters
-    ----------
-    levels : DataFrame
-        As `by_level` gives it.
-    """
-    columns = ["choice", "level", "targets", "weighted_tau", "low", "high", "reference"]
-    levels = prepared(levels, columns)
-    panels = []
-    for choice, part in levels.groupby("choice", sort=False):
-        base = alt.Chart(part.assign(default=part["level"] == DEFAULTS[choice]), title=str(choice)).encode(
-            x=alt.X("level:N", title=None, sort=list(part["level"])).axis(
-                labelAngle=0, labelExpr=f"datum.label == '{FROM_DATA}' ? 'by data' : datum.label"
-            ),
-            tooltip=[
-                "level:N",
-                alt.Tooltip("weighted_tau:Q", format=".3f", title="weighted τ"),
-                alt.Tooltip("low:Q", format=".3f"),
-                alt.Tooltip("high:Q", format=".3f"),
-                alt.Tooltip("reference:Q", format=".3f", title="score as it is, same targets"),
-                "targets:Q",
-            ],
-        )
-        y = alt.Y("weighted_tau:Q", title="weighted τ").scale(domain=[float(levels["low"].min()), 1], clamp=True)
-        interval = base.mark_rule(strokeWidth=2, color=PALETTE[0]).encode(y=y, y2="high:Q")
-        interval = interval.encode(y=alt.Y("low:Q").scale(domain=[float(levels["low"].min()), 1]).title("weighted τ"))
-        mean = base.mark_point(filled=True, opacity=1, size=70, color=PALETTE[0]).encode(y=y)
-        ring = base.transform_filter("datum.default").mark_point(size=220, color=PALETTE[1], strokeWidth=2).encode(y=y)
-        panels.append((interval + mean + ring).properties(width=WIDTH // 2 - 74, height=170))
-    return alt.concat(*panels, columns=2)

@@ -1,7 +1,6 @@
 """The chapter *Photographs: choosing under a budget*: regret of a choice by each score, and what scoring costs.
 
-Frames come first, then charts, which refuse a frame without rows. Every function copes with any part of the profile's
-ladders.
+Every function copes with any part of the profile's ladders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tepones import agreement
-from tepones.common.errors import UsageError, choose
+from tepones.common.errors import choose
 from tepones.companion import study
-from tepones.companion.charts import PALETTE, SHAPES, WIDTH, bracketed, menu, prepared
+from tepones.companion.charts import PALETTE, SHAPES, WIDTH, menu, prepared
 from tepones.companion.photographs import GROUPS, RIVAL, UNKNOWN, complete, groups, kind, with_pool_scores, written
 
 #: Controls of a choice under a budget, besides the scores: the largest backbone that fits, by any method or by the
@@ -21,39 +20,23 @@ from tepones.companion.photographs import GROUPS, RIVAL, UNKNOWN, complete, grou
 LARGEST, USUAL, BLIND = "largest that fits", "largest by magnitude", "blind choice"
 USUAL_METHOD = "magnitude iterative"
 
-#: What costs time besides scores.
-PROBING, TUNING, MAKING = "linear probe, with features", "full fine-tuning", "making a rung"
-
 #: A non-zero weight stored as one float32; where it stands, and all that is not a prunable weight, comes on top.
 BYTES = 4
 
 REPLICATES = 2000
 
 
-def candidates(tables: Mapping[str, pd.DataFrame], group: str, protocol: str = study.PROBE) -> pd.DataFrame:
-    """Tidy table of all backbones of a group with their size, and the controls as further scores.
+def candidates(tables: Mapping[str, pd.DataFrame], group: str) -> pd.DataFrame:
+    """All backbones of a group, judged by a linear probe, with their size, and the controls as further scores.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    group : {"trained here", "released on ImageNet"}
-    protocol : {"probe", "fine-tuning"}
-
-    Returns
-    -------
-    DataFrame
-        As `agreement.budget_regret` wants it; ``bytes`` is `BYTES` for each non-zero prunable weight. A dense
-        backbone that several ladders share is there for each. Empty if there is no such ladder.
+    A frame as `agreement.budget_regret` wants it; ``bytes`` is `BYTES` for each non-zero prunable weight. A dense
+    backbone that several ladders share is there for each. Empty if there is no such ladder.
     """
     choose("group", group, GROUPS)
     rungs = tables["rungs"]
     own = rungs[groups(rungs) == group]
-    pieces = {
-        **tables,
-        "scores": with_pool_scores(tables["scores"][tables["scores"]["ladder"].isin(own["ladder"])], ["target"]),
-    }
-    frame = study.tidy(pieces, protocol)
+    scores = tables["scores"][tables["scores"]["ladder"].isin(own["ladder"])]
+    frame = study.tidy({**tables, "scores": with_pool_scores(scores, ["target"])}, study.PROBE)
     frame = complete(frame[frame["ladder"].isin(own["ladder"])], rungs)
     if frame.empty:
         return frame.assign(bytes=[])
@@ -82,11 +65,11 @@ def regrets(frame: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
     ).reset_index()
 
 
-def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     """Regret of some scores with 95 % intervals, percentiles of a bootstrap that draws ladders and targets.
 
     A draw of ladders with replacement holds about two thirds of them, so it is a smaller pool, in which there is
-    less to choose from: the intervals tend to lie low.
+    less to choose from: the intervals tend to lie low. The draws are the same for every score and budget.
 
     Parameters
     ----------
@@ -95,19 +78,17 @@ def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[st
     frame : DataFrame
         `candidates`.
     scores : sequence of str
-    seed : int
-        Of the draws, which are the same for every score and budget.
 
     Returns
     -------
     DataFrame
-        Rows of `found` with low and high; NaN with one ladder.
+        The rows of `found` of these scores, with low and high; NaN with one ladder.
     """
     found = found[found["score"].isin(scores)].reset_index(drop=True)
     ladders, targets = list(dict.fromkeys(frame["ladder"])), list(dict.fromkeys(frame["target"]))
     if len(ladders) == 1:
         return found.assign(low=np.nan, high=np.nan)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     there = rng.multinomial(len(ladders), np.full(len(ladders), 1 / len(ladders)), REPLICATES) > 0
     weight = rng.multinomial(len(targets), np.full(len(targets), 1 / len(targets)), REPLICATES) / len(targets)
     parts = {score: [part for _, part in own.groupby("target", sort=False)] for score, own in frame.groupby("score")}
@@ -121,12 +102,11 @@ def with_intervals(found: pd.DataFrame, frame: pd.DataFrame, scores: Sequence[st
 def _regret_in_draws(part: pd.DataFrame, budget: float, ladders: list[str], there: np.ndarray) -> np.ndarray:
     """Regret of one score on one target under one budget, in each pool that the bootstrap draws.
 
-    A drawn pool holds all rungs of the ladders that were drawn, and none of the others. To repeat the choice in
-    thousands of pools, each ladder is first reduced to what matters of it: the highest score among its rungs that fit
-    the budget, the accuracies of the rungs that have this score, and the best accuracy of a rung that fits. In a pool,
-    the ladder with the highest score is then chosen, and the best accuracy of any ladder is what could have been had.
-    If several rungs have the highest score, of one ladder or of several, one of them is drawn by lot, so their mean
-    accuracy counts.
+    A drawn pool holds all rungs of the ladders that were drawn. To repeat the choice in thousands of pools, each ladder
+    is first reduced to what matters of it: the highest score among its rungs that fit the budget, the accuracies of the
+    rungs that have this score, and the best accuracy of a rung that fits. In a pool, the ladder with the highest score
+    is then chosen, and the best accuracy of any ladder is what could have been had. Of several rungs with the highest
+    score one is drawn by lot, so their mean accuracy counts.
 
     Parameters
     ----------
@@ -164,16 +144,7 @@ def _regret_in_draws(part: pd.DataFrame, budget: float, ladders: list[str], ther
 def drawn(found: pd.DataFrame, score: str) -> list[str]:
     """What the figure shows: a score, the controls, the H-score, and the rivals of least mean regret over all budgets.
 
-    Parameters
-    ----------
-    found : DataFrame
-        `regrets` of one pool.
-    score : str
-
-    Returns
-    -------
-    list of str
-        Names, as many as there are colours; those that the pool does not have are left out.
+    As many names of `regrets` of one pool as there are colours; those that the pool does not have are left out.
     """
     mean = found.groupby("score")["regret"].mean().sort_values(kind="stable")
     always = [name for name in dict.fromkeys([score, LARGEST, USUAL, BLIND, "h_score"]) if name in mean.index]
@@ -182,13 +153,7 @@ def drawn(found: pd.DataFrame, score: str) -> list[str]:
 
 
 def losses(found: pd.DataFrame | None, score: str) -> dict[str, int | float | str]:
-    """Regret of a score beside that of the controls over the budgets of one pool, as values to glue.
-
-    Parameters
-    ----------
-    found : DataFrame or None
-        `regrets` of the pool, if there is one.
-    score : str
+    """Regret of a score beside that of the controls, in `regrets` of one pool (None without one), as values to glue.
 
     Returns
     -------
@@ -220,64 +185,29 @@ def losses(found: pd.DataFrame | None, score: str) -> dict[str, int | float | st
     return values
 
 
-def at(found: pd.DataFrame, sizes: Sequence[int], scores: Sequence[str]) -> pd.DataFrame:
-    """Table for readers: regret with its interval for each of some scores at each of some budgets."""
-    absent = set(sizes) - set(found["budget"])
-    if absent:
-        raise UsageError(f"no regret was computed at a budget of {min(absent)} bytes")
-    cells = bracketed(found["regret"], found["low"], found["high"], ".1f")
-    rows = []
-    for score in scores:
-        own = found.assign(cell=cells)[found["score"] == score].set_index("budget")
-        row = {"score": score}
-        for budget in sizes:
-            row[f"{budget / 1000:,.0f} kB, {int(own.loc[budget, 'candidates'])} fit"] = own.loc[budget, "cell"]
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def costs(tables: Mapping[str, pd.DataFrame], scores: Sequence[str]) -> pd.DataFrame:
-    """Wall time of judging one backbone on one target, by the means of the records; and of making a rung.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        As `tepones.companion.study.load` returns it.
-    scores : sequence of str
-        Which ones.
+def seconds(tables: Mapping[str, pd.DataFrame], score: str, group: str) -> pd.Series:
+    """Median wall time of judging one backbone of a group on one target, and of making a rung, over the records.
 
     Returns
     -------
-    DataFrame
-        Columns group, what, kind (score, training), median, low, high (seconds, fifth and 95th percentile), n.
-        A score's time is that of its value from features that are there, and without the one pass over them that
-        the closed-form scores share; that of a linear probe holds reading the backbone, extracting features of both
-        splits, and cross-validation.
+    Series
+        In seconds; NaN where there are no records. ``score``: its value from features that are there, without the one
+        pass over them that the closed-form scores share. ``probe``: reading the backbone, extracting the features of
+        both splits, cross-validation. ``tuning``: full fine-tuning. ``rung``: pruning it, and training where the method
+        does.
     """
-    rungs = tables["rungs"].assign(group=groups(tables["rungs"]))
-    about = rungs[["ladder", "rung", "group"]]
-    rows = []
-    scored = tables["scores"].drop_duplicates(["ladder", "rung", "target", "score"]).merge(about, on=["ladder", "rung"])
-    for (group, name), part in scored[scored["score"].isin(scores)].groupby(["group", "score"], sort=False):
-        rows.append(_row(group, f"score {name}", "score", part["seconds"]))
-    judged = tables["transfer"].merge(about, on=["ladder", "rung"])
-    names = {study.PROBE: PROBING, study.FULL: TUNING}
-    for (group, protocol), part in judged.groupby(["group", "protocol"], sort=False):
-        rows.append(_row(group, names[protocol], "training", part["seconds"]))
-    for group, part in rungs[rungs["rung"] > 0].groupby("group", sort=False):
-        rows.append(_row(group, MAKING, "training", part["seconds"]))
-    return pd.DataFrame(rows).sort_values(["group", "median"], kind="stable", ignore_index=True)
-
-
-def _row(group: str, what: str, kind: str, seconds: pd.Series) -> dict[str, object]:
-    low, median, high = np.quantile(seconds, [0.05, 0.5, 0.95])
-    return {"group": group, "what": what, "kind": kind, "median": median, "low": low, "high": high, "n": len(seconds)}
-
-
-def medians(costs: pd.DataFrame, score: str, group: str) -> pd.Series:
-    """Median seconds of a score, `PROBING`, `TUNING` and `MAKING` in a group; NaN where there are no records."""
-    own = costs[costs["group"] == group].set_index("what")["median"]
-    return own.rename({f"score {score}": score}).reindex([score, PROBING, TUNING, MAKING])
+    rungs, transfer, scores = (tables[name] for name in ("rungs", "transfer", "scores"))
+    own = rungs[groups(rungs) == group]
+    transfer = transfer[transfer["ladder"].isin(own["ladder"])].groupby("protocol")["seconds"].median()
+    scored = scores[(scores["score"] == score) & scores["ladder"].isin(own["ladder"])]
+    return pd.Series(
+        {
+            "score": scored.drop_duplicates(["ladder", "rung", "target"])["seconds"].median(),
+            "probe": transfer.get(study.PROBE, np.nan),
+            "tuning": transfer.get(study.FULL, np.nan),
+            "rung": own.loc[own["rung"] > 0, "seconds"].median(),
+        }
+    )
 
 
 def two_digits(value: float) -> str:
@@ -286,14 +216,10 @@ def two_digits(value: float) -> str:
 
 
 def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixin:
-    """Regret against the budget, one line for each score; a switch for the pool of backbones and a menu for the band.
+    """Regret against the budget, one line for each of at most seven scores, the most important first.
 
-    Parameters
-    ----------
-    found : DataFrame
-        `with_intervals` of one or more pools, one below the other, with a column `pool`.
-    scores : sequence of str
-        Lines, the most important first; at most seven.
+    Menus choose the pool of backbones and the line with a band. `found` is `with_intervals` of one or more pools, one
+    below the other, with a column `pool`.
     """
     columns = ["pool", "score", "budget", "candidates", "regret", "low", "high", "targets"]
     frame = prepared(found[found["score"].isin(scores)], columns)
@@ -329,50 +255,4 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
         )
         .properties(width=WIDTH - 80, height=330)
         .add_params(pools, band)
-    )
-
-
-def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Seconds of scoring, probing and training, cheapest on top; a switch for the kind of backbones.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `costs`.
-    """
-    frame = prepared(frame, ["group", "what", "kind", "median", "low", "high", "n"])
-    # A clock that ticks in microseconds may say zero.
-    for column in ("median", "low", "high"):
-        frame[column] = frame[column].clip(lower=1e-6)
-    switch = menu("backbones", list(dict.fromkeys(frame["group"])), label="Backbones")
-    kinds = [name for name in ("score", "training") if name in set(frame["kind"])]
-    colour = alt.Color("kind:N", title=None).scale(domain=kinds, range=[PALETTE[0], PALETTE[1]])
-    colour = colour.legend(symbolOpacity=1)
-    shape = alt.Shape("kind:N", title=None).scale(domain=kinds, range=["circle", "diamond"])
-    ticks = [
-        10.0**power for power in range(-6, 4) if 0.5 * frame["low"].min() <= 10.0**power <= 2 * frame["high"].max()
-    ]
-    x = alt.X("median:Q", title="seconds (log scale)").scale(type="log", nice=False)
-    x = x.axis(values=ticks, format="~g")
-    base = (
-        alt.Chart(frame)
-        .transform_filter("datum.group == backbones")
-        .encode(
-            y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("median", op="min")).axis(
-                labelLimit=200, ticks=False, domain=False
-            ),
-            tooltip=[
-                "what:N",
-                *(alt.Tooltip(f"{column}:Q", format=".3~g") for column in ("median", "low", "high")),
-                alt.Tooltip("n:Q", title="records"),
-            ],
-        )
-    )
-    return (
-        alt.layer(
-            base.mark_rule(strokeWidth=3, opacity=0.4).encode(x=alt.X("low:Q", title=""), x2="high:Q", color=colour),
-            base.mark_point(filled=True, size=75, opacity=1).encode(x=x, color=colour, shape=shape),
-        )
-        .properties(width=WIDTH - 230, height=22 * int(frame.groupby("group")["what"].size().max()))
-        .add_params(switch)
     )

@@ -14,9 +14,6 @@ SCORE_NAMES = {"hscore": "H-score", "leep": "LEEP", "logme": "LogME", "nce": "NC
 _SHORT = {"linear": "frozen", "full": "full"}
 """The protocols where a column is narrow."""
 
-ALL_TARGETS = "mean of the twelve"
-"""Name of the mean over the data sets in `curves_chart`."""
-
 GAIN_SHOWN = 5.0
 """Points at which the colour of a heat map ends, so that small differences show beside losses of tens of points."""
 
@@ -24,20 +21,10 @@ CURVE_SHOWN = (-12, 9)
 """Accuracy points that a curve panel shows; what falls deeper leaves it."""
 
 _VERDICTS = {"follows": PALETTE[0], "follows up to ties": PALETTE[4], "does not follow": PALETTE[1]}
-_OUTCOMES = {
-    "above, beyond the seeds": PALETTE[0],
-    "above, within the seeds": PALETTE[5],
-    "below, within the seeds": "#f3c9a5",
-    "below, beyond the seeds": PALETTE[1],
-}
 
 
 def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
     """Means over the twelve data sets for every model of an architecture, dense first, protocols side by side.
-
-    Parameters
-    ----------
-    architecture : {"resnet50", "mobilenetv1"}
 
     Returns
     -------
@@ -69,13 +56,7 @@ def means_table(architecture: str) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def best_levels_table(levels: pd.DataFrame) -> pd.DataFrame:
-    """On how many data sets each level of a method is its best one: a row for each protocol and method.
-
-    Parameters
-    ----------
-    levels : DataFrame
-        `tepones.companion.published.sparse_best_levels` of one architecture.
-    """
+    """`published.sparse_best_levels` of one architecture, a row for each protocol and method."""
     levels = levels.sort_values("sparsity", kind="stable")
     names = [f"{100 * level:.0f} %" if level else "dense" for level in levels["sparsity"]]
     levels = levels.assign(level=names, protocol=levels["protocol"].map(PROTOCOL_NAMES))
@@ -84,13 +65,7 @@ def best_levels_table(levels: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocols_table(both: pd.DataFrame) -> pd.DataFrame:
-    """Dense and best backbone of each data set under both protocols, and how alike these rank; least alike first.
-
-    Parameters
-    ----------
-    both : DataFrame
-        `tepones.companion.published.sparse_linear_against_full`.
-    """
+    """`published.sparse_linear_against_full` as readers see it, least alike data sets first."""
     both = both.sort_values("kendall", kind="stable")
     shown = pd.DataFrame({"data set": both["dataset"]})
     for protocol, word in _SHORT.items():
@@ -102,12 +77,9 @@ def protocols_table(both: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ as printed (ring) and as it follows from the rows (dot, with a bar where ties leave it open).
+    """`published.tllib_correlations`, one panel for each metric.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        `tepones.companion.published.tllib_correlations`: one panel for each `metric`, one line for each `dataset`.
+    A ring is the weighted τ as printed, a dot as it follows from the rows, with a bar where ties leave it open.
     """
     columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "verdict"]
     frame = prepared(frame, columns)
@@ -137,13 +109,7 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ of every method: a tick for each data set, a dot for the mean; best mean on top.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `tepones.companion.published.sfda_scores`: columns `method`, `kind`, `dataset`, `weighted_tau`.
-    """
+    """`published.sfda_scores`: a tick for each data set, a dot for the mean of a method; best mean on top."""
     frame = prepared(frame, ["method", "kind", "dataset", "weighted_tau"])
     means = frame.groupby(["method", "kind"], sort=False)["weighted_tau"].mean().round(6).reset_index()
     order = list(means.sort_values("weighted_tau", ascending=False, kind="stable")["method"])
@@ -163,14 +129,7 @@ def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy points above dense for every method, sparsity and data set; a switch for the protocol.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
-        `accuracy`, `gain`, `noise`, `outcome`.
-    """
+    """Points above dense of all `published.sparse_cells` of one architecture; a switch for the protocol."""
     columns = ["protocol", "method", "sparsity", "dataset", "accuracy", "gain", "noise", "outcome"]
     frame = prepared(frame, columns)
     frame["backbone"] = frame["method"] + " " + (100 * frame["sparsity"]).map("{:g} %".format)
@@ -204,138 +163,35 @@ def heat_map_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def curves_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy points above dense against sparsity, one panel for each protocol; a menu for the data set.
-
-    A bar is two standard errors from the seeds to either side. What falls below the panel leaves it.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture: columns `protocol`, `method`, `sparsity`, `dataset`,
-        `gain`, `noise`.
-    """
-    frame = prepared(frame, ["protocol", "method", "sparsity", "dataset", "gain", "noise"])
-    mean = frame.groupby(["protocol", "method", "sparsity"], sort=False)["gain"].mean().reset_index()
-    frame = pd.concat([mean.assign(dataset=ALL_TARGETS), frame], ignore_index=True)
-    dense = frame.drop_duplicates(["protocol", "method", "dataset"]).assign(sparsity=0.0, gain=0.0, noise=0.0)
-    frame = pd.concat([dense, frame], ignore_index=True).sort_values("sparsity", kind="stable")
-    frame = frame.assign(low=frame["gain"] - 2 * frame["noise"], high=frame["gain"] + 2 * frame["noise"])
-    frame["level"] = [f"{100 * level:g} %" if level else "dense" for level in frame["sparsity"]]
-    frame = prepared(frame, list(frame))
-    data_sets = sorted(set(frame["dataset"]) - {ALL_TARGETS}, key=str.lower)
-    target = charts.menu("target", [ALL_TARGETS, *data_sets], label="Data set")
-    methods = sorted(set(frame["method"]), key=str.lower)
-    levels = list(dict.fromkeys(frame["level"]))
-
-    def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
-        base = (
-            alt.Chart(part, title=title)
-            .transform_filter("datum.dataset == target")
-            .encode(
-                x=alt.X("level:N", title="sparsity", sort=levels).axis(labelAngle=0).scale(padding=0.3),
-                color=alt.Color("method:N", title="method").scale(domain=methods, range=PALETTE),
-                tooltip=["method:N", "dataset:N", "level:N", alt.Tooltip("gain:Q", format="+.2f")],
-            )
-        )
-        y = alt.Y("gain:Q", title="points above dense").scale(domain=list(CURVE_SHOWN))
-        shape = alt.Shape("method:N", title="method").scale(domain=methods, range=SHAPES)
-        return alt.layer(
-            alt.Chart().mark_rule(strokeDash=[5, 4], opacity=0.6).encode(y=alt.datum(0)),
-            base.mark_rule(clip=True, opacity=0.5).encode(y="low:Q", y2="high:Q"),
-            base.mark_line(clip=True, strokeWidth=1.5).encode(y=y, order="sparsity:Q"),
-            base.mark_point(clip=True, filled=True, size=45, opacity=1).encode(y=y, shape=shape),
-        ).properties(width=265, height=260)
-
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in frame.groupby("protocol", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70}).add_params(target)
-
-
-def outcomes_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
-    """How many cells of every method lie above dense, and how many of those by more than the seeds explain.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `published.sparse_cells` of one architecture whose cells have repeats: columns `protocol`,
-        `method`, `gain`, `outcome`.
-    """
-    frame = prepared(frame, ["protocol", "method", "gain", "outcome"])
-    side = frame["gain"].gt(0).map({True: "above", False: "below"})
-    within = frame["outcome"].eq("unresolved").map({True: "within the seeds", False: "beyond the seeds"})
-    frame = frame.assign(cells=side + ", " + within, rank=(side + ", " + within).map(list(_OUTCOMES).index))
-    counts = frame.groupby(["protocol", "method", "cells", "rank"], sort=False).size().rename("number").reset_index()
-    methods = sorted(set(frame["method"]), key=str.lower)
-
-    def panel(part: pd.DataFrame, title: str) -> alt.Chart:
-        return (
-            alt.Chart(part, title=title)
-            .mark_bar()
-            .encode(
-                x=alt.X("number:Q", title="cells").axis(tickMinStep=12),
-                y=alt.Y("method:N", title=None, sort=methods).axis(labelLimit=100),
-                color=alt.Color("cells:N", title=None)
-                .scale(domain=list(_OUTCOMES), range=list(_OUTCOMES.values()))
-                .legend(columns=2, labelLimit=220),
-                order="rank:Q",
-                tooltip=["method:N", "cells:N", "number:Q"],
-            )
-            .properties(width=215, height=26 * len(methods))
-        )
-
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in counts.groupby("protocol", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 105})
-
-
 def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
-    """Accuracy change against sparsity: the TEP-ones paper's ladders in colour, ours behind them in grey.
+    """Accuracy change against sparsity: ladders of `published.tep_ones` in colour, of `study.tidy` behind them in grey.
 
     Changes are from the lowest sparsity that is given of a ladder, which need not be its dense backbone.
-
-    Parameters
-    ----------
-    theirs : DataFrame
-        `tepones.companion.published.tep_ones`.
-    ours : DataFrame
-        `tepones.companion.study.tidy`.
     """
-    ladder = ["backbone", "pretraining", "pruning_method"]
-    theirs = prepared(theirs, [*ladder, "target", "protocol", "sparsity", "accuracy_percent"]).drop_duplicates()
-    theirs = theirs.assign(ladder=theirs[ladder].agg(" ".join, axis=1), accuracy=theirs["accuracy_percent"])
-    ours = prepared(ours, ["ladder", "target", "sparsity", "accuracy"]).drop_duplicates()
-    ours = ours.assign(accuracy=100 * ours["accuracy"], protocol="linear")
-    theirs, ours = _change(theirs), _change(ours)
+    ladder = theirs[["backbone", "pretraining", "pruning_method"]].agg(" ".join, axis=1)
+    theirs = _change(theirs.assign(ladder=ladder, accuracy=theirs["accuracy_percent"]))
+    ours = _change(ours.assign(accuracy=100 * ours["accuracy"], protocol="linear"))
+    x = alt.X("sparsity:Q").axis(format="%").scale(domain=[0, 1])
+    y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
+    told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
 
-    def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
-        x = alt.X("sparsity:Q").axis(format="%").scale(domain=[0, 1])
-        y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
-        told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
-        behind = ours[ours["protocol"] == part["protocol"].iloc[0]]
-        base = alt.Chart(part, title=title).encode(
+    def panel(part: pd.DataFrame, protocol: str) -> alt.LayerChart:
+        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color="#bbbbbb", opacity=0.5)
+        base = alt.Chart(part, title=PROTOCOL_NAMES[protocol]).encode(
             x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told
         )
         return alt.layer(
-            alt.Chart(behind)
-            .mark_line(clip=True, color="#bbbbbb", opacity=0.5)
-            .encode(x=x, y=y, detail=["ladder:N", "target:N"]),
+            behind.encode(x=x, y=y, detail=["ladder:N", "target:N"]),
             base.mark_line(clip=True).encode(order="sparsity:Q"),
             base.mark_point(clip=True, filled=True, size=45).encode(shape="ladder:N"),
         ).properties(width=265, height=240)
 
-    panels = [panel(part, PROTOCOL_NAMES[str(name)]) for name, part in theirs.groupby("protocol", sort=False)]
+    panels = [panel(part, str(name)) for name, part in theirs.groupby("protocol", sort=False)]
     return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70})
 
 
 def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:
-    """Weighted τ of every score inside ladders: from the TEP-ones paper's numbers, and in our study.
-
-    Parameters
-    ----------
-    theirs : DataFrame
-        `tepones.companion.published.tep_ones_agreement`.
-    ours : DataFrame
-        `tepones.agreement.within_ladder`.
-    """
+    """Weighted τ inside ladders: `published.tep_ones_agreement` beside `agreement.within_ladder` of our study."""
     columns = ["score", "target", "weighted_tau"]
     sources = {"TEP-ones, recomputed from its numbers": theirs, "this companion": ours}
     frame = pd.concat([part.assign(source=name) for name, part in sources.items()], ignore_index=True)
@@ -359,8 +215,9 @@ def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.To
 
 
 def _change(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the accuracy change from the first backbone of a ladder on a target."""
+    """The accuracy change from the first backbone of a ladder on a target, once for each backbone."""
+    keys = ["ladder", "target", "protocol"]
+    frame = prepared(frame, [*keys, "sparsity", "accuracy"]).drop_duplicates()
     frame = frame.sort_values("sparsity", kind="stable")
-    first = frame.groupby(["ladder", "target", "protocol"])["accuracy"].transform("first")
-    changed = frame.assign(change=frame["accuracy"] - first)[["ladder", "target", "protocol", "sparsity", "change"]]
-    return prepared(changed, list(changed))
+    first = frame.groupby(keys)["accuracy"].transform("first")
+    return prepared(frame.assign(change=frame["accuracy"] - first), [*keys, "sparsity", "change"])

@@ -13,16 +13,7 @@ from tepones.companion.study import widths
 def widths_chart(images: pd.DataFrame, verdicts: pd.DataFrame) -> alt.HConcatChart:
     """What speaks against each candidate, and how well it orders trained networks, by the number of images.
 
-    Parameters
-    ----------
-    images : DataFrame
-        As `tepones.companion.study.widths.by_images` returns it.
-    verdicts : DataFrame
-        As `widths.verdicts` returns it: the order of the rows.
-
-    Returns
-    -------
-    altair chart
+    `images` is `tepones.companion.study.widths.by_images`; `verdicts` of the same module gives the order of the rows.
     """
     frame = charts.prepared(images, ["candidate", "per_class", "share", "tau"])
     base = alt.Chart(frame).encode(

@@ -10,17 +10,9 @@ CONTROLS = ("source_accuracy", "sparsity")
 
 
 def agreement_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Agreement inside ladders as readers see it: a mean with its 95 % interval in each cell.
+    """`tepones.agreement.summary` as readers see it: a mean with its 95 % interval in each cell.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        As `tepones.agreement.summary` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each score, in the order of `summary`: score, weighted τ, regret (points), regret, best of 3.
+    Columns score, weighted τ, regret (points), regret, best of 3.
     """
     columns = {
         "weighted τ": ("weighted_tau", ".2f"),
@@ -35,8 +27,11 @@ def agreement_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_target(within: pd.DataFrame) -> pd.DataFrame:
-    """Mean weighted τ over ladders, of `tepones.agreement.within_ladder`: columns score, target, tau."""
-    means = within.groupby(["score", "target"], sort=False)["weighted_tau"].mean()
+    """Mean weighted τ over ladders, of `tepones.agreement.within_ladder`: columns score, target, tau.
+
+    A ladder without a ranking counts as 0, as in `tepones.agreement.summary`.
+    """
+    means = within.fillna({"weighted_tau": 0.0}).groupby(["score", "target"], sort=False)["weighted_tau"].mean()
     return means.rename("tau").reset_index()
 
 

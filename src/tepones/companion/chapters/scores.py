@@ -25,13 +25,7 @@ def definitions() -> pd.DataFrame:
 
 
 def timing(size: str) -> pd.DataFrame:
-    """Recorded times of one size, as `tepones.companion.bench.scores.bench` returned them.
-
-    Raises
-    ------
-    TeponesError
-        If there is no record of this size.
-    """
+    """Recorded times of one size, as `tepones.companion.bench.scores.bench` returned them; `TeponesError` if there are none."""
     path = paths.data() / "records" / "bench" / f"scores-{size}.csv"
     if not path.is_file():
         raise TeponesError(f"no times of size {size!r}: {path} is missing; tepones bench --size {size} makes them")
@@ -53,13 +47,7 @@ def family_weights() -> pd.DataFrame:
 
 
 def weights_chart(frame: pd.DataFrame) -> alt.Chart:
-    """What one canonical direction adds to a score, one line for each score.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `family_weights` returns it.
-    """
+    """`family_weights`: what one canonical direction adds to a score, one line for each score."""
     frame = charts.prepared(frame, ["rho", "score", "weight"])
     scores = list(dict.fromkeys(frame["score"]))
     return (
@@ -76,13 +64,7 @@ def weights_chart(frame: pd.DataFrame) -> alt.Chart:
 
 
 def timing_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Processor time of each task as a multiple of the product that is the floor, fastest on top.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `timing` returns it.
-    """
+    """Processor time of each task of `timing` as a multiple of the product that is the floor, fastest on top."""
     frame = charts.prepared(frame, ["what", "seconds", "ratio"])
     base = alt.Chart(frame).encode(
         y=alt.Y("what:N", title=None, sort=alt.EncodingSortField("ratio", order="ascending")).axis(labelLimit=200),

@@ -21,17 +21,9 @@ DEPTH = 0.2
 
 
 def ends(judged: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy at the dense rung, at the best and at the sparsest one.
+    """Accuracy at the dense rung, at the best and at the sparsest one, from one row for each ladder, rung and target.
 
-    Parameters
-    ----------
-    judged : DataFrame
-        Columns `ladder`, `method`, `rung`, `target`, `accuracy`, one row for each rung and target.
-
-    Returns
-    -------
-    DataFrame
-        One row for each ladder and target: ladder, method, target, dense, best, last.
+    Columns ladder, method, target, dense, best, last.
     """
     ladders = judged.sort_values("rung").groupby(["ladder", "method", "target"], sort=False)["accuracy"]
     return ladders.agg(dense="first", best="max", last="last").reset_index()
@@ -40,16 +32,8 @@ def ends(judged: pd.DataFrame) -> pd.DataFrame:
 def gains(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy points won over the dense rung, at the rung that the other ladders of the method choose.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `study.tidy` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each method with several ladders and target: method, target, dense accuracy (of all ladders, in
-        per cent), and over the ladders of the method mean gain, smallest, largest.
+    From a frame of `study.tidy`, one row for each method with several ladders and target: method, target, dense
+    accuracy (of all ladders, in per cent), and over the ladders of the method mean gain, smallest, largest.
     """
     dense = frame[frame["rung"] == 0].drop_duplicates(["ladder", "target"]).groupby("target")["accuracy"].mean()
     by_target = statistic.gain_over_dense(frame).groupby(["method", "target"], sort=False)["value"]

@@ -5,8 +5,6 @@ and Z′ is a second, independent draw from the same class. All values are in na
 reaches 9 standard deviations beyond the outermost means; halving its step changes no digit that the tests look at.
 """
 
-from typing import NamedTuple
-
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -19,28 +17,7 @@ INTRA_CLASS, WITH_LABEL, ENTROPY = EXACT = ("I(Z; Z′)", "I(Z; Y)", "H(Y)")
 ESTIMATORS = ("gaussian", "posterior")
 
 
-class Information(NamedTuple):
-    """The chain that bounds intra-class information: each value is at most the next.
-
-    Attributes
-    ----------
-    intra_class : float
-        I(Z; Z′), between the features of two samples of one class.
-    with_label : float
-        I(Z; Y), between feature and class.
-    label_entropy : float
-        H(Y).
-    log_classes : float
-        log C.
-    """
-
-    intra_class: float
-    with_label: float
-    label_entropy: float
-    log_classes: float
-
-
-def gaussian_classes(means: np.ndarray, priors: np.ndarray | None = None) -> Information:
+def gaussian_classes(means: np.ndarray, priors: np.ndarray | None = None) -> dict[str, float]:
     """Exact information of one Gaussian feature.
 
     Parameters
@@ -52,8 +29,9 @@ def gaussian_classes(means: np.ndarray, priors: np.ndarray | None = None) -> Inf
 
     Returns
     -------
-    Information
-        Cost: O(C·G²) for G = (18 + range of the means) / 0.02 grid points.
+    dict of str to float
+        The three quantities of `EXACT` in nats, each at most the next. Cost: O(C·G²) for G = (18 + range of the
+        means) / 0.02 grid points.
     """
     means = np.asarray(means, dtype=float)
     priors = np.full(len(means), 1 / len(means)) if priors is None else np.asarray(priors, dtype=float)
@@ -64,7 +42,7 @@ def gaussian_classes(means: np.ndarray, priors: np.ndarray | None = None) -> Inf
     intra_class = (joint * _log_ratio(joint, np.outer(marginal, marginal))).sum() * STEP**2
     with_label = (priors[:, None] * density * _log_ratio(density, marginal[None])).sum() * STEP
     entropy = -(priors * np.log(priors)).sum()
-    return Information(float(intra_class), float(with_label), float(entropy), float(np.log(len(means))))
+    return {INTRA_CLASS: float(intra_class), WITH_LABEL: float(with_label), ENTROPY: float(entropy)}
 
 
 def sample(means: np.ndarray, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,24 +55,13 @@ def sample(means: np.ndarray, per_class: int, seed: int) -> tuple[np.ndarray, np
 def chain(means: list[float], per_class: int) -> pd.DataFrame:
     """Exact information of two classes at ±m, and what the estimators make of samples, for several m.
 
-    Parameters
-    ----------
-    means : list of float
-        Values of m, in standard deviations.
-    per_class : int
-        Samples of each class for the estimates.
-
-    Returns
-    -------
-    DataFrame
-        Columns mean, quantity, nats, kind (``exact`` or ``estimate``).
+    `means` are the values of m in standard deviations; the estimates see `per_class` samples of each class. Columns
+    mean, quantity, nats, kind (``exact`` or ``estimate``).
     """
     rows = []
     for mean in means:
-        exact = gaussian_classes([-mean, mean])
         found = score(*sample([-mean, mean], per_class, seed=0), list(ESTIMATORS), null=False)
-        values = {INTRA_CLASS: exact.intra_class, WITH_LABEL: exact.with_label, ENTROPY: exact.label_entropy}
-        values |= dict(zip(found["score"], found["value"], strict=True))
+        values = gaussian_classes([-mean, mean]) | dict(zip(found["score"], found["value"], strict=True))
         for quantity, nats in values.items():
             kind = "estimate" if quantity in ESTIMATORS else "exact"
             rows.append({"mean": mean, "quantity": quantity, "nats": nats, "kind": kind})
@@ -102,55 +69,30 @@ def chain(means: list[float], per_class: int) -> pd.DataFrame:
 
 
 def bounds(known: pd.DataFrame) -> pd.DataFrame:
-    """Whether the chain of bounds holds, one row for each distance of the class means.
+    """What `chain` found, one row for each distance of the class means, and whether the bounds hold there.
 
-    Parameters
-    ----------
-    known : DataFrame
-        As `chain` returns it.
-
-    Returns
-    -------
-    DataFrame
-        Columns mean, the three exact quantities, bounds hold (``yes`` or ``no``), and the estimates.
+    Columns mean, the exact quantities, the estimates, and hold: whether each exact quantity is at most the next.
     """
-    wide = known.pivot(index="mean", columns="quantity", values="nats").reset_index()
-    ordered = wide[[INTRA_CLASS, WITH_LABEL, ENTROPY]]
-    hold = (wide[INTRA_CLASS] >= 0) & (ordered.diff(axis="columns").iloc[:, 1:] >= 0).all(axis="columns")
-    wide["bounds hold"] = np.where(hold, "yes", "no")
-    return wide[["mean", *EXACT, "bounds hold", *ESTIMATORS]].rename_axis(columns=None)
+    wide = known.pivot(index="mean", columns="quantity", values="nats").reset_index().rename_axis(columns=None)
+    ordered = wide[list(EXACT)]
+    steps = ordered.diff(axis="columns").iloc[:, 1:] >= 0
+    return wide.assign(hold=(wide[INTRA_CLASS] >= 0) & steps.all(axis="columns"))
 
 
 def optima(frame: pd.DataFrame) -> pd.DataFrame:
-    """Where the score of each ladder is highest and lowest on each target.
+    """Where one score of each ladder is highest and lowest on each target, from a frame of `study.tidy`.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns `ladder`, `target`, `rung`, `sparsity`, `value`, of one score.
-
-    Returns
-    -------
-    DataFrame
-        One row for each ladder and target: ladder, target, highest (the sparsity at which the score is highest), and
-        falls (whether it is lowest at the sparsest rung).
+    By ladder and target: falls (whether the score is lowest at the sparsest rung), highest (the sparsity at which it is
+    highest).
     """
-    rows = []
-    for (ladder, target), part in frame.sort_values("rung").groupby(["ladder", "target"], sort=False):
-        highest = part.loc[part["value"].idxmax(), "sparsity"]
-        falls = part["value"].iloc[-1] == part["value"].min()
-        rows.append({"ladder": ladder, "target": target, "highest": highest, "falls": bool(falls)})
-    return pd.DataFrame(rows)
+    frame = frame.sort_values("rung", kind="stable", ignore_index=True)
+    values = frame.groupby(["ladder", "target"], sort=False)["value"]
+    highest = frame["sparsity"][values.idxmax()]
+    return pd.DataFrame({"falls": values.last() == values.min()}).assign(highest=highest.to_numpy())
 
 
 def information_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Information against the distance of the class means: exact quantities as lines, estimates as points.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `chain` returns it.
-    """
+    """Information of `chain` against the distance of the class means: exact ones as lines, estimates as points."""
     frame = charts.prepared(frame, ["mean", "quantity", "nats", "kind"])
     quantities = list(dict.fromkeys(frame["quantity"]))
     base = alt.Chart(frame).encode(

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tepones.agreement import holm, kendall, pearson, weighted_tau
+from tepones.agreement import holm, kendall, weighted_tau
 from tepones.common.errors import choose
-from tepones.companion.published.tables import PROTOCOLS, SPARSE_LADDERS, TLLIB_METRICS, load, tep_ones
+from tepones.companion.published.tables import PROTOCOLS, TLLIB_METRICS, load, tep_ones
 
 # A printed value has three decimals: the exact one lies within half a unit of the last, plus rounding.
 _PRINTED = 0.0005 + 1e-9
@@ -20,22 +20,20 @@ _CELL = ["architecture", "protocol", "dataset"]
 
 
 def tllib_correlations() -> pd.DataFrame:
-    """Weighted τ and Pearson of tllib's table from its own rows, beside the values printed with it.
+    """Weighted τ of tllib's table from its own rows, beside the values printed with it.
 
     Returns
     -------
     DataFrame
         One row per data set and metric: ``wtau_reported``, ``wtau`` (recomputed), ``wtau_lowest`` and
         ``wtau_highest`` (over all ways in which unrounded scores could break the ties that printing with
-        three decimals made), ``pearson_reported``, ``pearson``, ``kendall``, ``copy_of`` (another metric
-        whose column holds the same numbers, or empty) and ``verdict``: "follows" (equal to three decimals),
-        "follows up to ties" (inside the range) or "does not follow".
+        three decimals made), ``copy_of`` (another metric whose column holds the same numbers, or empty) and
+        ``verdict``: "follows" (equal to three decimals), "follows up to ties" (inside the range) or "does not
+        follow".
     """
     raw, printed = load("tllib_model_selection_raw"), load("tllib_reported_vs_recomputed")
     rows = []
-    for dataset, metric, tau, rho in zip(
-        *(printed[name] for name in ("dataset", "metric", "wtau_reported", "pearson_reported")), strict=True
-    ):
+    for dataset, metric, tau in printed[["dataset", "metric", "wtau_reported"]].itertuples(index=False):
         models = raw[raw["dataset"] == dataset]
         score, accuracy = models[metric].to_numpy(), models["finetuned_acc"].to_numpy()
         ours, ties = weighted_tau(score, accuracy), weighted_tau(_untied(score), accuracy)
@@ -46,22 +44,9 @@ def tllib_correlations() -> pd.DataFrame:
         else:
             verdict = "does not follow"
         copies = [m for m in TLLIB_METRICS if m != metric and np.array_equal(models[m], score)]
-        rows.append(
-            {
-                "dataset": dataset,
-                "metric": metric,
-                "wtau_reported": tau,
-                "wtau": ours,
-                "wtau_lowest": ties.min(),
-                "wtau_highest": ties.max(),
-                "pearson_reported": rho,
-                "pearson": pearson(score, accuracy),
-                "kendall": kendall(score, accuracy),
-                "copy_of": ", ".join(copies),
-                "verdict": verdict,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((dataset, metric, tau, ours, ties.min(), ties.max(), ", ".join(copies), verdict))
+    columns = ["dataset", "metric", "wtau_reported", "wtau", "wtau_lowest", "wtau_highest", "copy_of", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _untied(score: np.ndarray) -> np.ndarray:
@@ -81,13 +66,8 @@ def sfda_scores() -> pd.DataFrame:
     """Weighted τ on SFDA's eleven data sets: the five scores its authors report, and three trivial rankers.
 
     The rankers know nothing of the target: ImageNet top-1 and parameter count of the models (torchvision),
-    and the models' mean rank on the ten *other* data sets.
-
-    Returns
-    -------
-    DataFrame
-        One row per method and data set: ``method``, ``kind`` ("reported" or "baseline"), ``dataset``,
-        ``weighted_tau``.
+    and the models' mean rank on the ten *other* data sets. One row per method and data set: ``method``, ``kind``
+    ("reported" or "baseline"), ``dataset``, ``weighted_tau``.
     """
     reported = load("sfda_readme_wtau_supervised").melt("Method", var_name="dataset", value_name="weighted_tau")
     reported = reported.rename(columns={"Method": "method"}).assign(kind="reported")
@@ -102,46 +82,41 @@ def sfda_scores() -> pd.DataFrame:
             "ImageNet top-1": models["imagenet_top1_percent"],
             "parameter count": models["parameters"],
         }
-        rows += [
-            {"method": name, "kind": "baseline", "dataset": dataset, "weighted_tau": weighted_tau(by, truth)}
-            for name, by in rankers.items()
-        ]
+        rows += [(name, "baseline", dataset, weighted_tau(by, truth)) for name, by in rankers.items()]
     columns = ["method", "kind", "dataset", "weighted_tau"]
-    return pd.concat([reported[columns], pd.DataFrame(rows)[columns]], ignore_index=True)
+    return pd.concat([reported[columns], pd.DataFrame(rows, columns=columns)], ignore_index=True)
 
 
 def sfda_comparison(reference: str = "SFDA") -> pd.DataFrame:
     """One method of `sfda_scores` against every other over the eleven data sets.
 
-    Returns
-    -------
-    DataFrame
-        One row per other method, best mean first: ``method``, ``kind``, ``mean`` (its mean weighted τ),
-        ``difference`` (the reference's mean minus it), ``wins`` (data sets, of 11, on which the reference is
-        better), ``p`` (two-sided Wilcoxon signed-rank test) and ``p_holm``.
+    One row per other method, best mean first: ``method``, ``kind``, ``mean`` (its mean weighted τ), ``difference``
+    (the reference's mean minus it), ``wins`` (data sets, of 11, on which the reference is better), ``p`` (two-sided
+    Wilcoxon signed-rank test) and ``p_holm``.
     """
     scores = sfda_scores()
     choose("method", reference, set(scores["method"]))
     wide = scores.pivot(index="dataset", columns="method", values="weighted_tau")
-    kinds = scores.drop_duplicates("method").set_index("method")["kind"]
-    rows = [
+    others = wide.drop(columns=reference)
+    ahead = -others.sub(wide[reference], axis="index")
+    table = pd.DataFrame(
         {
-            "method": name,
-            "kind": kinds[name],
-            "mean": wide[name].mean(),
-            "difference": (wide[reference] - wide[name]).mean(),
-            "wins": int((wide[reference] > wide[name]).sum()),
-            "p": stats.wilcoxon(wide[reference], wide[name]).pvalue,
+            "kind": scores.drop_duplicates("method").set_index("method")["kind"].drop(reference),
+            "mean": others.mean(),
+            "difference": ahead.mean(),
+            "wins": (ahead > 0).sum(),
+            "p": ahead.apply(lambda differences: stats.wilcoxon(differences).pvalue),
         }
-        for name in wide
-        if name != reference
-    ]
-    table = pd.DataFrame(rows).sort_values("mean", ascending=False, ignore_index=True)
+    )
+    table = table.sort_values("mean", ascending=False).rename_axis("method").reset_index()
     return table.assign(p_holm=holm(table["p"]))
 
 
 def sparse_cells() -> pd.DataFrame:
     """Every sparse cell of the sparse-transfer table against its dense one, with the noise of the seeds.
+
+    The spread is that of transfer runs from *one* pruned checkpoint on one test set, so a resolved gain
+    belongs to this checkpoint; another pruning seed may differ.
 
     Returns
     -------
@@ -151,11 +126,6 @@ def sparse_cells() -> pd.DataFrame:
         (standard error of the gain from the spread of the runs, points), ``p`` (two-sided Welch test of no
         gain), ``p_holm`` (over the cells of its architecture and protocol) and ``outcome``: "above", "below"
         or "unresolved" at 5 % family-wise. Cells with single runs have no spread: NaN and "no repeats".
-
-    Notes
-    -----
-    The spread is that of transfer runs from *one* pruned checkpoint on one test set, so a resolved gain
-    belongs to this checkpoint; another pruning seed may differ.
     """
     table = _sparse()
     cells = table[table["method"] != "Dense"].copy()
@@ -175,111 +145,65 @@ def sparse_cells() -> pd.DataFrame:
 def sparse_above_dense() -> pd.DataFrame:
     """How many sparse cells exceed dense, and how many of them by more than the seeds explain.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense),
-        ``above_resolved`` and ``below_resolved`` (outcome "above" and "below" of `sparse_cells`),
-        ``no_repeats``, ``largest_gain`` (points) and ``where`` it is.
+    One row per architecture and protocol: ``cells``, ``above`` (larger mean than dense), ``above_resolved``,
+    ``below_resolved`` and ``no_repeats`` (outcomes of `sparse_cells`), ``largest_gain`` (points) and ``where`` it is.
     """
-    rows = []
-    for (architecture, protocol), cells in sparse_cells().groupby(["architecture", "protocol"], sort=False):
-        top = cells.loc[cells["gain"].idxmax()]
-        rows.append(
-            {
-                "architecture": architecture,
-                "protocol": protocol,
-                "cells": len(cells),
-                "above": int((cells["gain"] > 0).sum()),
-                "above_resolved": int((cells["outcome"] == "above").sum()),
-                "below_resolved": int((cells["outcome"] == "below").sum()),
-                "no_repeats": int((cells["outcome"] == "no repeats").sum()),
-                "largest_gain": top["gain"],
-                "where": f"{top['dataset']}, {top['method']}, {top['sparsity']:g}",
-            }
-        )
-    return pd.DataFrame(rows)
+    cells = sparse_cells()
+    cells["above"] = cells["gain"] > 0
+    for outcome in ("above", "below"):
+        cells[f"{outcome}_resolved"] = cells["outcome"] == outcome
+    cells["no_repeats"] = cells["outcome"] == "no repeats"
+    grouped = cells.groupby(["architecture", "protocol"], sort=False)
+    counts = grouped[["above", "above_resolved", "below_resolved", "no_repeats"]].sum()
+    counts.insert(0, "cells", grouped.size())
+    top = cells.loc[grouped["gain"].idxmax()]
+    where = [f"{row.dataset}, {row.method}, {row.sparsity:g}" for row in top.itertuples()]
+    return counts.assign(largest_gain=grouped["gain"].max(), where=where).reset_index()
 
 
 def sparse_means() -> pd.DataFrame:
     """Means over the twelve data sets for every method and sparsity: the sparse-transfer table.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture, protocol, method and sparsity: ``accuracy`` (mean, per cent),
-        ``relative_error_increase`` (mean over data sets of (error − dense error)/dense error), ``above``
-        (data sets, of 12, on which it exceeds dense) and ``p_sign`` (two-sided binomial test of above
-        against one half, ties left out; NaN for dense).
+    One row per architecture, protocol, method and sparsity: ``accuracy`` (mean, per cent), ``relative_error_increase``
+    (mean over data sets of (error − dense error)/dense error), ``above`` (data sets, of 12, on which it exceeds dense)
+    and ``p_sign`` (two-sided binomial test of above against one half, ties left out; NaN for dense).
     """
-    rows = []
-    for keys, cells in _sparse().groupby(["architecture", "protocol", "method", "sparsity"], sort=False):
-        above, below = int((cells["gain"] > 0).sum()), int((cells["gain"] < 0).sum())
-        rows.append(
-            {
-                **dict(zip(("architecture", "protocol", "method", "sparsity"), keys, strict=True)),
-                "accuracy": cells["accuracy"].mean(),
-                "relative_error_increase": cells["relative_error_increase"].mean(),
-                "above": above,
-                "p_sign": stats.binomtest(above, above + below).pvalue if above + below else np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+    table = _sparse()
+    table["above"], table["below"] = table["gain"] > 0, table["gain"] < 0
+    grouped = table.groupby(["architecture", "protocol", "method", "sparsity"], sort=False)
+    means = grouped[["accuracy", "relative_error_increase"]].mean()
+    counts = grouped[["above", "below"]].sum()
+    sign = [stats.binomtest(n, n + m).pvalue if n + m else np.nan for n, m in counts.itertuples(index=False)]
+    return means.assign(above=counts["above"], p_sign=sign).reset_index()
 
 
 def sparse_best_levels() -> pd.DataFrame:
-    """How often each level of a method is the best one, dense included.
+    """On how many of the 12 data sets each level of a method is the best one, dense included.
 
-    Returns
-    -------
-    DataFrame
-        One row per architecture, protocol, method and sparsity (0 is dense): ``best``, the number of data
-        sets, of 12, on which this level has the highest accuracy (the sparser one of an exact tie).
+    One row per architecture, protocol, method and sparsity (0 is dense): ``best``, the number of data sets on which
+    this level has the highest accuracy (the sparser one of an exact tie).
     """
     table = _sparse()
-    rows = []
-    for (architecture, protocol), cells in table.groupby(["architecture", "protocol"], sort=False):
-        for method, levels in SPARSE_LADDERS[architecture].items():
-            if method == "Dense":
-                continue
-            ladder = cells[cells["method"].isin(["Dense", method])]
-            wide = ladder.pivot(index="dataset", columns="sparsity", values="accuracy")
-            best = wide.loc[:, ::-1].idxmax(axis=1)
-            rows += [
-                {
-                    "architecture": architecture,
-                    "protocol": protocol,
-                    "method": method,
-                    "sparsity": level,
-                    "best": int((best == level).sum()),
-                }
-                for level in (0.0, *levels)
-            ]
-    return pd.DataFrame(rows)
+    pruned = table[table["method"] != "Dense"]
+    methods = pruned[["architecture", "protocol", "method"]].drop_duplicates()
+    dense = table[table["method"] == "Dense"].drop(columns="method").merge(methods)
+    ladders = pd.concat([dense, pruned]).sort_values(["accuracy", "sparsity"])
+    ladders["best"] = ~ladders.duplicated([*_CELL, "method"], keep="last")
+    return ladders.groupby(["architecture", "protocol", "method", "sparsity"])["best"].sum().reset_index()
 
 
 def sparse_linear_against_full() -> pd.DataFrame:
     """How alike the frozen encoder and full fine-tuning rank the ResNet-50 backbones, the dense one included.
 
-    Returns
-    -------
-    DataFrame
-        One row per data set: ``kendall`` and ``weighted_tau`` between the two rankings,
-        ``kendall_without_lth`` (lottery tickets, whose frozen features collapse, left out), and for each
-        protocol ``dense_…``, ``dense_rank_…`` (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
+    One row per data set: ``kendall`` between the two rankings, and for each protocol ``dense_…``, ``dense_rank_…``
+    (1 = best), ``best_…`` (per cent) and ``best_backbone_…``.
     """
     table = _sparse()
     table = table[table["architecture"] == "resnet50"]
     rows = []
     for dataset, cells in table.groupby("dataset", sort=False):
         wide = cells.pivot(index=["method", "sparsity"], columns="protocol", values="accuracy")
-        rest = wide[wide.index.get_level_values("method") != "LTH-T"]
-        row = {
-            "dataset": dataset,
-            "kendall": kendall(wide["linear"], wide["full"]),
-            "weighted_tau": weighted_tau(wide["linear"], wide["full"]),
-            "kendall_without_lth": kendall(rest["linear"], rest["full"]),
-        }
+        row = {"dataset": dataset, "kendall": kendall(wide["linear"], wide["full"])}
         for protocol in PROTOCOLS:
             accuracy = wide[protocol]
             method, sparsity = accuracy.idxmax()
@@ -315,20 +239,12 @@ def _sparse() -> pd.DataFrame:
 def tep_ones_agreement() -> pd.DataFrame:
     """Agreement recomputed from the TEP-ones paper's own numbers, once they are filled in.
 
-    Returns
-    -------
-    DataFrame
-        One row per backbone, pre-training, method, target, protocol and score of `tep_ones`: ``rungs``,
-        ``weighted_tau``, ``kendall``. No rows as long as no file has been filled in.
+    One row per backbone, pre-training, method, target, protocol and score of `tep_ones`: ``rungs`` (how many),
+    ``weighted_tau``.
     """
     keys = ["backbone", "pretraining", "pruning_method", "target", "protocol", "score"]
     rows = [
-        {
-            **dict(zip(keys, names, strict=True)),
-            "rungs": len(rungs),
-            "weighted_tau": weighted_tau(rungs["value"], rungs["accuracy_percent"]),
-            "kendall": kendall(rungs["value"], rungs["accuracy_percent"]),
-        }
+        (*names, len(rungs), weighted_tau(rungs["value"], rungs["accuracy_percent"]))
         for names, rungs in tep_ones().groupby(keys, sort=False)
     ]
-    return pd.DataFrame(rows, columns=[*keys, "rungs", "weighted_tau", "kendall"])
+    return pd.DataFrame(rows, columns=[*keys, "rungs", "weighted_tau"])

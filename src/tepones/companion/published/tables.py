@@ -32,12 +32,7 @@ PROTOCOLS = get_args(Protocol)
 class Row(Strict):
     """A row of a published table: its fields are the columns in order, a field with a default may be blank.
 
-    Attributes
-    ----------
-    key : tuple of str
-        The columns that name a row.
-    rows : tuple of tuple
-        The keys of the rows that there must be, and no others; anything without them.
+    `key` are the columns that name a row, `rows` the keys of the rows that there must be, and no others.
     """
 
     model_config = ConfigDict(allow_inf_nan=False, str_min_length=1)
@@ -242,14 +237,7 @@ TABLES: dict[str, type[Row]] = {
 
 
 def load(name: str, folder: Path | None = None) -> pd.DataFrame:
-    """Read one published table.
-
-    Parameters
-    ----------
-    name : str
-        One of `TABLES`.
-    folder : Path, optional
-        Where the files lie; `data/published/` of the checkout unless given.
+    """Read one of `TABLES` from a folder, `data/published/` of the checkout unless given.
 
     Returns
     -------

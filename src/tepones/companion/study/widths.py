@@ -11,8 +11,9 @@ It needs the photographs and released weights of the folder of data sets, and ti
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -85,17 +86,8 @@ KEYS = ["target", "per_class", "draw", "network"]
 _BATCH = 50
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network of the records.
-
-    Attributes
-    ----------
-    name : str
-    trained : bool
-    load : callable
-        Returns an `Encoder`.
-    """
+class Network(NamedTuple):
+    """A network of the records, and what loads it."""
 
     name: str
     trained: bool
@@ -106,47 +98,49 @@ def networks() -> list[Network]:
     """The networks of the rule, trained ones first."""
     imagenet = checkpoints.preparation("squeezenet1_1")
     halves = Preparation(mean=(127.5,) * 3, std=(127.5,) * 3, resampling="bicubic")
+    lite = "efficientnet_lite0"
 
-    def ours(name: str, backbone: str, sparsity: float = 0.0) -> Encoder:
-        model, _ = released.read(name, backbone)
+    def ours(architecture: str, sparsity: float = 0.0, suffix: str = "") -> Encoder:
+        model, _ = released.read(f"{architecture}-imagenet{suffix}", f"torchvision:{architecture}")
         if sparsity:
             saliency = {key: weight.detach().abs() for key, weight in masks.prunable(model).items()}
             masks.apply(model, masks.select(saliency, sparsity, masks.dense(model)))
         return _encoder(model, imagenet)
 
-    def initial(architecture: str) -> Encoder:
-        return _encoder(checkpoints.build(architecture, 1000), imagenet)
-
     def rung(ladder: str, number: int) -> Encoder:
         return zoo.load(zoo.folder() / ladder, f"rung-{number:02d}{zoo.SUFFIX}")
 
-    squeezenet, mobilenet = ("squeezenet1_1-imagenet", "mobilenet_v2-imagenet")
-    lite = "efficientnet_lite0"
+    def initial(architecture: str) -> Encoder:
+        return _encoder(checkpoints.build(architecture, 1000), imagenet)
+
+    def small() -> Encoder:
+        return Encoder("", "small-resnet", checkpoints.build("small-resnet", 62), Preparation())
+
+    trained = {
+        "squeezenet1_1": lambda: ours("squeezenet1_1"),
+        "squeezenet1_1 50 %": lambda: ours("squeezenet1_1", 0.5),
+        "squeezenet1_0 pruned": lambda: ours("squeezenet1_0", suffix="-pruned"),
+        "mobilenet_v2": lambda: ours("mobilenet_v2"),
+        "mobilenet_v2 50 %": lambda: ours("mobilenet_v2", 0.5),
+        lite: lambda: _encoder(_timm(f"tf_{lite}", f"{lite}-imagenet"), halves),
+        "letters dense": lambda: rung("magnitude-iterative-0", 0),
+        "letters 97 %": lambda: rung("magnitude-iterative-0", 3),
+        "letters 99.6 %": lambda: rung("magnitude-iterative-0", 5),
+        "letters structured 92 %": lambda: rung("magnitude-structured-0", 2),
+    }
+    untrained = {
+        "squeezenet1_1": lambda: initial("squeezenet1_1"),
+        "squeezenet1_0": lambda: initial("squeezenet1_0"),
+        "mobilenet_v2": lambda: initial("mobilenet_v2"),
+        lite: lambda: _encoder(_timm(f"tf_{lite}"), halves),
+        "resnet18": lambda: initial("resnet18"),
+        "resnet50": lambda: initial("resnet50"),
+        "vgg11": lambda: initial("vgg11"),
+        "small-resnet": small,
+    }
     return [
-        Network("squeezenet1_1", True, lambda: ours(squeezenet, "torchvision:squeezenet1_1")),
-        Network("squeezenet1_1 50 %", True, lambda: ours(squeezenet, "torchvision:squeezenet1_1", 0.5)),
-        Network(
-            "squeezenet1_0 pruned", True, lambda: ours("squeezenet1_0-imagenet-pruned", "torchvision:squeezenet1_0")
-        ),
-        Network("mobilenet_v2", True, lambda: ours(mobilenet, "torchvision:mobilenet_v2")),
-        Network("mobilenet_v2 50 %", True, lambda: ours(mobilenet, "torchvision:mobilenet_v2", 0.5)),
-        Network(lite, True, lambda: _encoder(_timm(f"tf_{lite}", f"{lite}-imagenet"), halves)),
-        Network("letters dense", True, lambda: rung("magnitude-iterative-0", 0)),
-        Network("letters 97 %", True, lambda: rung("magnitude-iterative-0", 3)),
-        Network("letters 99.6 %", True, lambda: rung("magnitude-iterative-0", 5)),
-        Network("letters structured 92 %", True, lambda: rung("magnitude-structured-0", 2)),
-        Network("squeezenet1_1 untrained", False, lambda: initial("squeezenet1_1")),
-        Network("squeezenet1_0 untrained", False, lambda: initial("squeezenet1_0")),
-        Network("mobilenet_v2 untrained", False, lambda: initial("mobilenet_v2")),
-        Network(f"{lite} untrained", False, lambda: _encoder(_timm(f"tf_{lite}"), halves)),
-        Network("resnet18 untrained", False, lambda: initial("resnet18")),
-        Network("resnet50 untrained", False, lambda: initial("resnet50")),
-        Network("vgg11 untrained", False, lambda: initial("vgg11")),
-        Network(
-            "small-resnet untrained",
-            False,
-            lambda: Encoder("", "small-resnet", checkpoints.build("small-resnet", 62), Preparation()),
-        ),
+        *(Network(name, True, load) for name, load in trained.items()),
+        *(Network(f"{name} untrained", False, load) for name, load in untrained.items()),
     ]
 
 
@@ -171,21 +165,13 @@ def _timm(architecture: str, weights: str = "") -> nn.Module:
 
 
 def pictures(target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a target: of its classes with most images, at most `POOL` images each.
-
-    Returns
-    -------
-    images : ndarray of uint8, shape (N, SIDE, SIDE, 3)
-    labels : ndarray of int64, shape (N,)
-    """
+    """Images (N, SIDE, SIDE, 3) and labels (N,) of a target: of its `CLASSES` with most images, at most `POOL` each."""
     task = tasks.load(target, POOL, POOL, SIDE, TARGETS[target])
     images = np.concatenate([task.train_images, task.test_images])
     labels = np.concatenate([task.train_labels, task.test_labels])
     counts = np.bincount(labels)
-    rows = []
-    for label in sorted(np.argsort(-counts, kind="stable")[:CLASSES]):
-        rows.append(np.flatnonzero(labels == label)[:POOL])
-    rows = np.concatenate(rows)
+    most = sorted(np.argsort(-counts, kind="stable")[:CLASSES])
+    rows = np.concatenate([np.flatnonzero(labels == label)[:POOL] for label in most])
     return images[rows], np.unique(labels[rows], return_inverse=True)[1]
 
 
@@ -219,11 +205,7 @@ def features(folder: Path) -> Iterator[tuple[str, Network, np.ndarray, np.ndarra
 class _Rotated(Summary):
     """A summary of standardised features in a basis of their row space: not to be standardised again.
 
-    Parameters
-    ----------
-    moments : ClassMoments
-    n_features : int
-        Active features before the rotation, d: what shrinking counts.
+    `n_features`, the active features before the rotation, is what shrinking counts.
     """
 
     def __init__(self, moments: ClassMoments, n_features: int):
@@ -372,13 +354,7 @@ def compute(folder: Path) -> pd.DataFrame:
 
 
 def load() -> pd.DataFrame:
-    """The committed records.
-
-    Raises
-    ------
-    TeponesError
-        If they are not there.
-    """
+    """The committed records, as `compute` makes them; `TeponesError` if they are not there."""
     path = paths.published_records("widths") / "networks.csv"
     if not path.is_file():
         raise TeponesError(f"{path} is missing; tepones.companion.study.widths.compute makes it again")
@@ -391,10 +367,7 @@ def load() -> pd.DataFrame:
 def candidates(records: pd.DataFrame) -> pd.DataFrame:
     """Every candidate of the rule and the control: one row for each of them and each row of the records.
 
-    Returns
-    -------
-    DataFrame
-        `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
+    Columns `KEYS`, ``trained``, ``features``, ``accuracy``, ``candidate``, ``value`` (higher predicts better).
     """
     about = records[[*KEYS, "trained", "features", "accuracy"]]
     tables = []
@@ -406,32 +379,19 @@ def candidates(records: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _pairs(found: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of a trained and an untrained network that the truth tells apart, and whether a candidate has them so."""
+def pairs(found: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of a trained and an untrained network that the truth tells apart, for each of `candidates`.
+
+    Columns ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``, and ``wrong``: whether the
+    candidate has the untrained network level with the trained one or above it.
+    """
     cell = ["candidate", "target", "per_class", "draw"]
     part = found[[*cell, "network", "accuracy", "value"]]
-    pairs = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
-    pairs = pairs[pairs["accuracy_trained"] >= pairs["accuracy_untrained"] + AHEAD]
-    pairs = pairs.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
-    wrong = pairs["value_untrained"] >= pairs["value_trained"]
-    return pairs.assign(wrong=wrong)[[*cell, "untrained", "trained", "wrong"]]
-
-
-def against(found: pd.DataFrame) -> pd.DataFrame:
-    """Pairs that speak against a candidate: an untrained network level with or above a trained one that is better.
-
-    Parameters
-    ----------
-    found : DataFrame
-        As `candidates` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row for each such pair: ``candidate``, ``target``, ``per_class``, ``draw``, ``untrained``, ``trained``.
-    """
-    pairs = _pairs(found)
-    return pairs[pairs["wrong"]].drop(columns="wrong").reset_index(drop=True)
+    both = part[found["trained"]].merge(part[~found["trained"]], on=cell, suffixes=("_trained", "_untrained"))
+    both = both[both["accuracy_trained"] >= both["accuracy_untrained"] + AHEAD]
+    both = both.rename(columns={"network_trained": "trained", "network_untrained": "untrained"})
+    wrong = both["value_untrained"] >= both["value_trained"]
+    return both.assign(wrong=wrong)[[*cell, "untrained", "trained", "wrong"]]
 
 
 def _agreement(found: pd.DataFrame) -> pd.DataFrame:
@@ -444,14 +404,11 @@ def _agreement(found: pd.DataFrame) -> pd.DataFrame:
 def by_images(found: pd.DataFrame) -> pd.DataFrame:
     """What candidates do with few and many images.
 
-    Returns
-    -------
-    DataFrame
-        One row for each candidate and number of images: ``candidate``, ``per_class``, ``share`` (of the pairs that the
-        truth tells apart, those that speak against it), ``tau`` (mean over targets and draws).
+    Columns ``candidate``, ``per_class``, ``share`` (of the pairs that the truth tells apart, those that the candidate
+    has wrong), ``tau`` (mean over targets and draws).
     """
     keys = ["candidate", "per_class"]
-    share = _pairs(found).groupby(keys, sort=False)["wrong"].mean().rename("share")
+    share = pairs(found).groupby(keys, sort=False)["wrong"].mean().rename("share")
     tau = _agreement(found).groupby(keys, sort=False)["tau"].mean()
     return pd.concat([share, tau], axis=1).reset_index()
 
@@ -459,17 +416,14 @@ def by_images(found: pd.DataFrame) -> pd.DataFrame:
 def verdicts(found: pd.DataFrame) -> pd.DataFrame:
     """What the rule says of each candidate, the chosen one first.
 
-    Returns
-    -------
-    DataFrame
-        ``candidate``, ``tau`` (mean over the cells), ``against`` (pairs in all cells), ``pairs`` (that there are),
-        ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
-        last and cannot be chosen.
+    Columns ``candidate``, ``tau`` (mean over the cells), ``against`` (wrong pairs in all cells), ``pairs`` (that there
+    are), ``cost`` (0: moments alone, 1: a second pass, plus 2 for shufflings), ``refused``, ``chosen``. The control is
+    last and cannot be chosen.
     """
-    wrong = _pairs(found).groupby("candidate")["wrong"].agg(["sum", "size"])
-    table = _agreement(found).groupby("candidate", sort=False)["tau"].mean().reset_index()
-    table["against"], table["pairs"] = (table["candidate"].map(wrong[column]) for column in ("sum", "size"))
-    table["cost"] = [_cost(name) for name in table["candidate"]]
+    wrong = pairs(found).groupby("candidate")["wrong"].agg(against="sum", pairs="size")
+    tau = _agreement(found).groupby("candidate", sort=False)["tau"].mean()
+    table = tau.to_frame().join(wrong).reset_index()
+    table["cost"] = table["candidate"].map(_cost)
     table["refused"] = table["against"] > 0
     eligible = table[table["candidate"] != CONTROL]
     left = eligible[~eligible["refused"]]
@@ -479,10 +433,8 @@ def verdicts(found: pd.DataFrame) -> pd.DataFrame:
         near = left[left["tau"] >= left["tau"].max() - MARGIN]
         order = near.sort_values(["cost", "tau"], ascending=[True, False])
     table["chosen"] = table["candidate"] == order["candidate"].iloc[0]
-    last = table["candidate"] == CONTROL
-    table = table.assign(last=last).sort_values(
-        ["last", "chosen", "against", "tau"], ascending=[True, False, True, False]
-    )
+    table["last"] = table["candidate"] == CONTROL
+    table = table.sort_values(["last", "chosen", "against", "tau"], ascending=[True, False, True, False])
     return table.drop(columns="last").reset_index(drop=True)
 
 
