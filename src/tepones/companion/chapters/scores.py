@@ -25,7 +25,7 @@ def definitions() -> pd.DataFrame:
 
 
 def timing(size: str) -> pd.DataFrame:
-    """Recorded times of one size, as `tepones.companion.bench.scores.bench` returned them; `TeponesError` if there are none."""
+    """Recorded times of one size, as `tepones bench` wrote them; `TeponesError` if there are none."""
     path = paths.data() / "records" / "bench" / f"scores-{size}.csv"
     if not path.is_file():
         raise TeponesError(f"no times of size {size!r}: {path} is missing; tepones bench --size {size} makes them")
