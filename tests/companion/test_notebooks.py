@@ -39,8 +39,8 @@ def test_what_differs_between_machines_is_gone(executed):
 
 def test_glued_output_is_shown_once(executed):
     cells = nbformat.read(executed, as_version=4).cells
-    assert "remove-output" in cells[3].metadata.tags
-    assert cells[2].metadata.tags == ["hide-input"]
+    assert "remove-output" in cells[4].metadata.tags
+    assert cells[3].metadata.tags == ["hide-input"]
 
 
 def test_every_chart_has_alt_text(executed):
@@ -127,7 +127,7 @@ def test_a_failing_cell_is_one_line_and_leaves_only_a_log(write_notebook, tmp_pa
         notebooks.execute(name, {}, output)
     log = paths.build() / "logs" / "fails.ipynb"
     assert not isinstance(error.value, UsageError)
-    assert str(error.value).startswith("notebook fails: cell 2 raised KeyError: 'no such\\nrung'")
+    assert str(error.value).startswith("notebook fails: cell 3 raised KeyError: 'no such\\nrung'")
     assert "\n" not in str(error.value)
     assert str(log) in str(error.value)
     assert "so far" in log.read_text(encoding="utf-8")
@@ -163,9 +163,10 @@ def test_a_stale_chapter_is_found(small, executed, tmp_path):
     notebooks.check("small", executed)
     stale = tmp_path / "small.ipynb"
     for change, message in [
-        (lambda c: c[2].update(source="1"), "not the run of today's text \\(cell 3\\)"),
-        (lambda c: c.pop(), "not the run of today's text \\(cell 5\\)"),
-        (lambda c: c[1]["outputs"].append(nbformat.v4.new_output("error")), "cell 2 of .* holds an error"),
+        (lambda c: c[0].update(source="1"), "not the run of today's text \\(cell 1\\)"),
+        (lambda c: c[3].update(source="1"), "not the run of today's text \\(cell 4\\)"),
+        (lambda c: c.pop(), "not the run of today's text \\(cell 6\\)"),
+        (lambda c: c[2]["outputs"].append(nbformat.v4.new_output("error")), "cell 3 of .* holds an error"),
     ]:
         notebook = nbformat.read(executed, as_version=4)
         change(notebook.cells)

@@ -123,7 +123,8 @@ def _execute(waiting: deque[tuple[str, dict[str, object], Path, Path, str]], ker
 
 
 def _inputs(live_profile: str | None) -> Iterator[Path]:
-    """What a chapter may read: the code, the committed data, and the live tables of its profile."""
+    """What a chapter may read: the code, the repository's address, the committed data, its profile's live tables."""
+    yield paths.root() / "_config.yml"
     yield from sorted((paths.root() / "src").rglob("*.py"))
     yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
     if live_profile:
