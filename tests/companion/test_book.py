@@ -83,6 +83,7 @@ def kernel():
         yield one
 
 
+@pytest.mark.pinned
 @pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))
 def test_a_committed_chapter_is_what_its_text_gives_today(name, kernel, tmp_path):
     """The same bytes on every machine: chapters render published records and compute nothing that could differ."""

@@ -55,7 +55,9 @@ def test_elsewhere_the_archive_of_the_repository_is_installed(tmp_path_factory):
 def test_a_kernel_without_tepones_in_a_checkout_is_told_what_to_do(beside):
     """Not installed: it would be the released code beside the text of the checkout."""
     printed = run(beside, "without")
-    assert "this kernel lacks tepones" in printed and "ipykernel install" in printed and "pip install --q" not in printed
+    assert (
+        "this kernel lacks tepones" in printed and "ipykernel install" in printed and "pip install --q" not in printed
+    )
 
 
 def test_the_archive_is_of_the_repository_that_the_configuration_names(checkout):
