@@ -9,7 +9,7 @@ import pytest
 
 from tepones.common import paths
 from tepones.companion import notebooks
-from tepones.companion.book import CHAPTERS, _digest, _inputs
+from tepones.companion.book import CHAPTERS, _digest, _inputs, execute_chapters
 from tepones.companion.kernel import Kernel
 
 
@@ -89,6 +89,18 @@ def test_a_committed_chapter_is_what_its_text_gives_today(name, kernel, tmp_path
     """The same bytes on every machine: chapters render published records and compute nothing that could differ."""
     executed = notebooks.execute(name, {}, tmp_path / f"{name}.ipynb", kernel)
     assert executed.read_bytes() == (paths.book() / CHAPTERS / f"{name}.ipynb").read_bytes()
+
+
+def test_in_a_fork_the_changed_address_is_all_that_changes_the_chapters(small_root, executed, tmp_path, monkeypatch):
+    root = tmp_path / "fork"
+    shutil.copytree(small_root, root)
+    monkeypatch.setenv("TEPONES_ROOT", str(root))
+    configuration = root / "_config.yml"
+    text = configuration.read_text(encoding="utf-8")
+    configuration.write_text(text.replace("github.com/tepones/", "github.com/fork/"), encoding="utf-8")
+    (chapter,) = execute_chapters()
+    before, after = executed.read_text(encoding="utf-8"), chapter.read_text(encoding="utf-8")
+    assert after == before.replace("github.com/tepones/", "github.com/fork/") != before
 
 
 def test_every_chapter_is_in_the_table_of_contents():

@@ -1,6 +1,7 @@
 """From a text notebook to an executed chapter, and what can go wrong on the way."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import notebooks
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(small, executed, tmp_path, monkeypatch):
@@ -41,6 +44,21 @@ def test_glued_output_is_shown_once(executed):
     cells = nbformat.read(executed, as_version=4).cells
     assert "remove-output" in cells[4].metadata.tags
     assert cells[3].metadata.tags == ["hide-input"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book" / "chapters").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_session_shows_every_figure_and_table_below_its_cell(path):
+    """There the text places nothing: what the book shows by key, the cell that makes it must show."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    placed = set(re.findall(r"```\{glue:(?:figure|md)\} ([\w-]+)", text))
+    shown = {
+        output.metadata["scrapbook"]["name"]
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output.get("metadata", {}).get("scrapbook") and {"text/html", "text/markdown"} & set(output.data)
+    }
+    assert placed and placed <= shown
 
 
 def test_every_chart_has_alt_text(executed):
