@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tepones.common import paths
 from tepones.companion import notebooks
@@ -95,12 +96,13 @@ def test_in_a_fork_the_changed_address_is_all_that_changes_the_chapters(small_ro
     root = tmp_path / "fork"
     shutil.copytree(small_root, root)
     monkeypatch.setenv("TEPONES_ROOT", str(root))
-    configuration = root / "_config.yml"
+    configuration, address = root / "_config.yml", "https://github.com/some/fork"
     text = configuration.read_text(encoding="utf-8")
-    configuration.write_text(text.replace("github.com/tepones/", "github.com/fork/"), encoding="utf-8")
+    ours = yaml.safe_load(text)["repository"]["url"]
+    configuration.write_text(text.replace(ours, address), encoding="utf-8")
     (chapter,) = execute_chapters()
     before, after = executed.read_text(encoding="utf-8"), chapter.read_text(encoding="utf-8")
-    assert after == before.replace("github.com/tepones/", "github.com/fork/") != before
+    assert after == before.replace(ours, address) != before
 
 
 def test_every_chapter_is_in_the_table_of_contents():

@@ -1,5 +1,6 @@
 """The first cell of every chapter: what it installs and when, and that every chapter begins with it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +63,9 @@ def test_a_kernel_without_tepones_in_a_checkout_is_told_what_to_do(beside):
 
 def test_the_archive_is_of_the_repository_that_the_configuration_names(checkout):
     configuration = checkout / "_config.yml"
-    text = configuration.read_text(encoding="utf-8")
-    configuration.write_text(text.replace("github.com/tepones/", "github.com/fork/"), encoding="utf-8")
-    assert bootstrap.archive() == "https://github.com/fork/tepones/archive/refs/heads/main.tar.gz"
+    text = re.sub(r"url: https://github.com/.*", "url: https://github.com/some/fork", configuration.read_text())
+    configuration.write_text(text.replace("branch: main", "branch: trunk"))
+    assert bootstrap.archive() == "https://github.com/some/fork/archive/refs/heads/trunk.tar.gz"
     assert bootstrap.archive() in bootstrap.cell().source
 
 
