@@ -149,6 +149,16 @@ def test_what_is_installed_is_what_is_pinned(required, pinned):
     assert installed == {name: pinned[name] for name in required}
 
 
+def test_the_library_takes_what_is_there_and_what_is_new():
+    """No version is too new: where the first cell of a chapter installs tepones, torch, numpy and pandas stay."""
+    project = tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]
+    bounds = [str(part) for line in project["dependencies"] for part in Requirement(line).specifier]
+    bounds.append(project["requires-python"])
+    assert [bound for bound in bounds if not bound.startswith(">=")] == []
+    bare = {Requirement(line).name for line in project["dependencies"] if not Requirement(line).specifier}
+    assert {"torch", "torchvision", "numpy", "pandas"} <= bare
+
+
 @pytest.fixture(scope="module")
 def conda():
     """The lines of environment.yml, as pip writes requirements: those for conda itself, and those for its pip."""
