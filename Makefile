@@ -1,18 +1,28 @@
 # make book   compute the embedded study, execute the chapters, build the site: book/_build/html/index.html
 # make test   lint and tests
 # Both first make .venv with the pinned dependencies. PYTHON=... names another interpreter, PROFILE=... another study.
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU build of torch where pip would choose that for CUDA.
 
 PYTHON ?= python3
 PROFILE ?= embedded
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) $(TORCH_INDEX:%=--extra-index-url %)
 BIN := .venv/bin
 READY := .venv/ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test site-test lint clean
+.PHONY: book test lint site site-test wheel-test clean
 
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
+
+# The site of the committed chapters: nothing is computed.
+site: $(READY)
+	@test -L book/_config.yml -a -L book/_toc.yml || { echo "book/_config.yml and book/_toc.yml must be symbolic \
+	links: git config core.symlinks true, then git checkout book/_config.yml book/_toc.yml"; exit 2; }
+	rm -f build/site.stamp
+	$(BIN)/jupyter-book build book/ -W -n --keep-going
 
 # A file's tests run in one process: they share what is computed once for them.
 test: $(READY) lint
@@ -22,15 +32,19 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Needs Chromium and a site: make book first.
+# Needs Chromium and a site: make book or make site first.
 site-test: $(READY)
 	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py
+
+# Every chapter in an empty folder, with nothing but the wheel; make test takes three of them.
+wheel-test: $(READY)
+	$(BIN)/python -m pytest -m wheel tests/test_wheel.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tepones needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test]'
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[book,test]'
 	touch $@
 
 clean:

@@ -1,9 +1,12 @@
 """What is imported, pyproject.toml, constraints.txt, environment.yml and what is installed agree."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
@@ -23,12 +26,13 @@ CONDA_NAMES = {
     "jupyter-client": "jupyter_client",
     "jupyter-core": "jupyter_core",
     "matplotlib": "matplotlib-base",
-    "playwright": "playwright-python",
     "torch": "pytorch-cpu",
 }
 
 #: Dependencies that no line of code imports, and what needs them.
 NOT_IMPORTED = {
+    "check-jsonschema": "a command",
+    "hatchling": "builds the wheel",
     "ipywidgets": "tqdm's bar in a notebook",
     "jupyter-book": "a command",
     "pytest-xdist": "options of make test",
@@ -47,7 +51,7 @@ def groups():
 
 @pytest.fixture(scope="module")
 def required(groups):
-    """What `make` and conda install: all but what one file needs that makes records again."""
+    """What `make` installs: all but what one file needs that makes records again."""
     return set().union(*(groups[group] for group in ("base", "book", "test")))
 
 
@@ -121,6 +125,7 @@ def test_every_dependency_is_pinned(required, pinned):
     assert required - set(pinned) == set()
 
 
+@pytest.mark.pinned
 def test_pins_are_what_the_pinned_packages_ask_of_each_other(pinned):
     """Among others the pair of torch and torchvision: pip refuses constraints that contradict each other."""
     contradictions = set()
@@ -137,18 +142,78 @@ def test_pins_are_what_the_pinned_packages_ask_of_each_other(pinned):
     assert contradictions == set()
 
 
+@pytest.mark.pinned
 def test_what_is_installed_is_what_is_pinned(required, pinned):
     """Also in an environment that was not made by the Makefile: a result is only as pinned as what runs."""
     installed = {name: version(name).partition("+")[0] for name in required}
     assert installed == {name: pinned[name] for name in required}
 
 
-def test_conda_names_the_same_dependencies(required):
+def test_the_library_takes_what_is_there_and_what_is_new():
+    """No version is too new: where the first cell of a chapter installs tepones, torch, numpy and pandas stay."""
+    project = tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]
+    bounds = [str(part) for line in project["dependencies"] for part in Requirement(line).specifier]
+    bounds.append(project["requires-python"])
+    assert [bound for bound in bounds if not bound.startswith(">=")] == []
+    bare = {Requirement(line).name for line in project["dependencies"] if not Requirement(line).specifier}
+    assert {"torch", "torchvision", "numpy", "pandas"} <= bare
+
+
+@pytest.fixture(scope="module")
+def conda():
+    """The lines of environment.yml, as pip writes requirements: those for conda itself, and those for its pip."""
     listed = yaml.safe_load((paths.root() / "environment.yml").read_text())["dependencies"]
     from_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
-    lines = [entry for entry in [*listed, *from_pip] if isinstance(entry, str) and not entry.startswith("-")]
-    names = {re.match(r"[\w.-]+", line).group() for line in lines}
-    assert names - {"python", "pip"} == {CONDA_NAMES.get(name, name) for name in required}
+    names = {conda_name: name for name, conda_name in CONDA_NAMES.items()}
+    lines = [re.fullmatch(r"([\w.-]+?)(|[<>=].*)", entry).groups() for entry in listed if isinstance(entry, str)]
+    # One = is a prefix for conda, two are one for pip.
+    pythonic = [names.get(name, name) + re.sub(r"^=([\d.]+)$", r"==\1.*", version) for name, version in lines]
+    return [line for line in pythonic if Requirement(line).name not in ("python", "pip")], from_pip
+
+
+def test_conda_installs_what_the_library_and_the_book_need(groups, conda):
+    named = {canonicalize_name(Requirement(line).name) for line in (*conda[0], *conda[1])}
+    assert named == groups["base"] | groups["book"]
+
+
+@pytest.mark.pinned
+def test_pip_understands_every_line_and_finds_it_fulfilled(conda, tmp_path):
+    """The pip section as conda hands it to pip, and the rest in pip's words: the versions asked for are the pinned."""
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("\n".join([*conda[1], *conda[0]]), encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "-r", str(requirements)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "Would install" not in run.stdout
+
+
+def test_binder_takes_the_environment_from_environment_yml_alone_and_the_package_from_post_build(conda):
+    """Binder keeps an environment for the next commit where pip's section names nothing local."""
+    root = paths.root()
+    assert not [line for line in conda[1] if line.startswith(("-", "."))]
+    assert not (root / "binder").exists() and not (root / ".binder").exists(), "Binder would look nowhere else"
+    assert os.access(root / "postBuild", os.X_OK)
+
+
+def test_after_post_build_the_checkout_is_what_python_imports(checkout):
+    """In an environment of its own, which has the dependencies as Binder's has, and not the package."""
+    root = Path(__file__).resolve().parents[1]
+    for name in ("pyproject.toml", "postBuild", "README.md", "LICENSE"):
+        shutil.copy(root / name, checkout / name)
+    shutil.copytree(root / "src", checkout / "src")
+    environment = checkout / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    variables = {"PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_NO_BUILD_ISOLATION": "0"}
+    run = subprocess.run(["./postBuild"], cwd=checkout, env=variables, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    command = [str(environment / "bin" / "tepones"), "notebook", "none"]
+    run = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True)
+    assert "unknown notebook 'none'" in run.stderr, run.stderr
+    command = [str(environment / "bin" / "python"), "-c", "import tepones; print(tepones.__file__)"]
+    run = subprocess.run(command, cwd=checkout.parent, env=variables, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str(checkout / "src" / "tepones" / "__init__.py")
 
 
 def test_torchvision_is_imported_in_one_place_only(third_party):

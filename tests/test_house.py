@@ -21,6 +21,8 @@ OF_SEVERAL_MODULES = {
     "scores/test_properties.py": "ranges and invariances that all scores share",
     "test_environment.py": "the lists of dependencies",
     "test_house.py": "this file",
+    "test_wheel.py": "the built wheel, and the chapters that run from it",
+    "test_workflows.py": "the workflows for GitHub",
 }
 
 #: What may import the companion, and what may draw: folders and files below `src/tepones`.

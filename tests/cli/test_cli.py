@@ -48,6 +48,26 @@ def test_outside_a_checkout_is_told(tmp_path):
     assert run.returncode == 2 and "no tepones checkout" in run.stderr and "Traceback" not in run.stderr
 
 
+def test_an_environment_without_what_the_book_needs_is_told(checkout):
+    program = "import sys; sys.modules['jupytext'] = None; sys.argv = ['tepones', 'book']\n"
+    program += "from tepones.cli import main; main()"
+    variables = {**os.environ, "TEPONES_ROOT": str(checkout)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=variables)
+    assert run.returncode == 1
+    assert run.stderr.startswith("tepones: jupytext is not installed here: `pip install ")
+    assert "[book]" in run.stderr and run.stderr.count("\n") == 1
+
+
+def test_a_clone_without_symbolic_links_is_told_before_anything_is_computed(checkout, command):
+    link = checkout / "book" / "_toc.yml"
+    link.unlink()
+    link.write_text("../_toc.yml")
+    run = command("book")
+    assert run.returncode == 1
+    assert "must be symbolic links: `git config core.symlinks true`" in run.stderr and run.stderr.count("\n") == 1
+    assert not (checkout / "build").exists()
+
+
 def test_a_cell_that_raises_names_notebook_cell_and_error(checkout, command):
     text = (checkout / "notebooks" / "sweet-phase.md").read_text()
     broken = text.replace('rungs = tables["rungs"]', 'rungs = tables["tables"]')

@@ -110,6 +110,7 @@ def small_root(tmp_path_factory):
     (root / "notebooks").mkdir()
     (root / "notebooks" / "small.md").write_text(SMALL, encoding="utf-8")
     (root / "_toc.yml").write_text(TOC, encoding="utf-8")
+    shutil.copy(ROOT / "_config.yml", root)
     ignore = shutil.ignore_patterns("_build", "chapters", "_toc.yml", "index.md")
     shutil.copytree(ROOT / "book", root / "book", ignore=ignore)
     (root / "book" / "index.md").write_text("# A book of one chapter\n", encoding="utf-8")

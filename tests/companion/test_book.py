@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tepones.common import paths
 from tepones.companion import notebooks
-from tepones.companion.book import CHAPTERS, _digest, _inputs, live_book
+from tepones.companion.book import CHAPTERS, _digest, _inputs, execute_chapters, live_book
 from tepones.companion.study import plan, profiles
 
 
@@ -86,11 +87,25 @@ def test_a_changed_page_is_built(small, monkeypatch, capsys):
 TRAINS = {"rank-your-own"}
 
 
+@pytest.mark.pinned
 @pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))
 def test_a_committed_chapter_is_what_its_text_gives_today(name, kernel, tmp_path):
     """The same bytes on every machine: chapters render published records and compute nothing that could differ."""
     executed = notebooks.execute(name, {}, tmp_path / f"{name}.ipynb", kernel)
     assert executed.read_bytes() == (paths.book() / CHAPTERS / f"{name}.ipynb").read_bytes()
+
+
+def test_in_a_fork_the_changed_address_is_all_that_changes_the_chapters(small_root, executed, tmp_path, monkeypatch):
+    root = tmp_path / "fork"
+    shutil.copytree(small_root, root)
+    monkeypatch.setenv("TEPONES_ROOT", str(root))
+    configuration, address = root / "_config.yml", "https://github.com/some/fork"
+    text = configuration.read_text(encoding="utf-8")
+    ours = yaml.safe_load(text)["repository"]["url"]
+    configuration.write_text(text.replace(ours, address), encoding="utf-8")
+    (chapter,) = execute_chapters()
+    before, after = executed.read_text(encoding="utf-8"), chapter.read_text(encoding="utf-8")
+    assert after == before.replace(ours, address) != before
 
 
 def test_every_chapter_is_in_the_table_of_contents():

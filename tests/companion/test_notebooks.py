@@ -1,6 +1,7 @@
 """From a text notebook to an executed chapter, and what can go wrong on the way."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import notebooks
 from tepones.companion.kernel import Kernel
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_second_run_gives_the_same_bytes_with_the_current_interpreter(small, executed, tmp_path, monkeypatch):
@@ -41,8 +44,23 @@ def test_what_differs_between_machines_is_gone(executed):
 
 def test_glued_output_is_shown_once(executed):
     cells = nbformat.read(executed, as_version=4).cells
-    assert "remove-output" in cells[3].metadata.tags
-    assert cells[2].metadata.tags == ["hide-input"]
+    assert "remove-output" in cells[4].metadata.tags
+    assert cells[3].metadata.tags == ["hide-input"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book" / "chapters").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_session_shows_every_figure_and_table_below_its_cell(path):
+    """There the text places nothing: what the book shows by key, the cell that makes it must show."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    placed = set(re.findall(r"```\{glue:(?:figure|md)\} ([\w-]+)", text))
+    shown = {
+        output.metadata["scrapbook"]["name"]
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output.get("metadata", {}).get("scrapbook") and {"text/html", "text/markdown"} & set(output.data)
+    }
+    assert placed and placed <= shown
 
 
 def test_every_chart_has_alt_text(executed):
@@ -129,7 +147,7 @@ def test_a_failing_cell_is_one_line_and_leaves_only_a_log(write_notebook, tmp_pa
         notebooks.execute(name, {}, output, kernel)
     log = paths.build() / "logs" / "fails.ipynb"
     assert not isinstance(error.value, UsageError)
-    assert str(error.value).startswith("notebook fails: cell 2 raised KeyError: 'no such\\nrung'")
+    assert str(error.value).startswith("notebook fails: cell 3 raised KeyError: 'no such\\nrung'")
     assert "\n" not in str(error.value)
     assert str(log) in str(error.value)
     assert "so far" in log.read_text(encoding="utf-8")
@@ -165,9 +183,10 @@ def test_a_stale_chapter_is_found(small, executed, tmp_path):
     notebooks.check("small", executed)
     stale = tmp_path / "small.ipynb"
     for change, message in [
-        (lambda c: c[2].update(source="1"), "not the run of today's text \\(cell 3\\)"),
-        (lambda c: c.pop(), "not the run of today's text \\(cell 5\\)"),
-        (lambda c: c[1]["outputs"].append(nbformat.v4.new_output("error")), "cell 2 of .* holds an error"),
+        (lambda c: c[0].update(source="1"), "not the run of today's text \\(cell 1\\)"),
+        (lambda c: c[3].update(source="1"), "not the run of today's text \\(cell 4\\)"),
+        (lambda c: c.pop(), "not the run of today's text \\(cell 6\\)"),
+        (lambda c: c[2]["outputs"].append(nbformat.v4.new_output("error")), "cell 3 of .* holds an error"),
     ]:
         notebook = nbformat.read(executed, as_version=4)
         change(notebook.cells)

@@ -2,9 +2,11 @@
 
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError
@@ -27,6 +29,15 @@ def test_the_book_uses_the_files_at_top_level(name):
     hint = "book/_config.yml and book/_toc.yml must be symbolic links; see `git config core.symlinks true`"
     assert link.is_symlink(), hint
     assert link.resolve() == ROOT / name
+
+
+def test_launch_buttons_open_the_executed_chapter_in_the_repository_that_the_configuration_names(chapter):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    name, branch = repository["url"].removeprefix("https://github.com/"), repository["branch"]
+    place = "book/chapters/small.ipynb"
+    links = unescape(chapter[1])
+    assert f'href="https://mybinder.org/v2/gh/{name}/{branch}?urlpath=lab/tree/{place}"' in links
+    assert f'href="https://colab.research.google.com/github/{name}/blob/{branch}/{place}"' in links
 
 
 def test_no_page_asks_another_host(pages):

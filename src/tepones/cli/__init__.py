@@ -101,6 +101,15 @@ def publish(profile: str) -> None:
 
 
 @commands.command()
+def chapters() -> None:
+    """Execute the committed chapters again, from the published records."""
+    from tepones.companion import book
+
+    for path in book.execute_chapters():
+        click.echo(str(path))
+
+
+@commands.command()
 @click.option("--profile", required=True, help="Profile whose records are there: methods for the committed zoo.")
 def zoo(profile: str) -> None:
     """Write the ladders of a computed profile as the zoo: the first of each pruning method."""
@@ -142,6 +151,10 @@ def main() -> None:
         _fail(str(error), 2)
     except (TeponesError, OSError) as error:
         _fail(str(error), 1)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] == "tepones":
+            raise
+        _fail(f"{error.name} is not installed here: `pip install 'tepones[book]'` has what notebooks and book need", 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; finished records are kept, run the command again to go on", 130)
 

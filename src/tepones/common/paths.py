@@ -7,6 +7,9 @@ import platformdirs
 
 from tepones.common.errors import UsageError
 
+INSTALLED_DATA = Path(__file__).resolve().parents[1] / "data"
+"""Where a wheel puts the committed data; not there in a checkout."""
+
 
 def root() -> Path:
     """Folder of the checkout: the first of `TEPONES_ROOT`, the working folder's parents, this file's parents.
@@ -36,8 +39,21 @@ def book() -> Path:
 
 
 def data() -> Path:
-    """Committed data: profiles, published numbers, our published records, the zoo."""
-    return root() / "data"
+    """Committed data: profiles, published numbers, our published records, the zoo.
+
+    In a checkout its folder `data`, elsewhere the copy of it that a wheel carries.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    try:
+        return root() / "data"
+    except UsageError as error:
+        if not INSTALLED_DATA.is_dir():
+            raise UsageError(f"{error}; nor does the installed package carry its data: install it anew") from None
+    return INSTALLED_DATA
 
 
 def build() -> Path:

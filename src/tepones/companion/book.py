@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tepones.common import paths
+from tepones.common.errors import TeponesError
 from tepones.common.files import write_atomically
 from tepones.common.progress import progress_bar
 from tepones.companion import notebooks, render, study
@@ -43,8 +44,9 @@ def live_book(profile: str, workers: int | None = None) -> Path:
     Raises
     ------
     TeponesError
-        If a cell of the study, a notebook or the site fails.
+        If this clone has no symbolic links, or a cell of the study, a notebook or the site fails.
     """
+    _require_links()
     plan.compute(profiles.load(profile), workers)
     staged = paths.build() / "book"
     _copy_sources(paths.book(), staged)
@@ -76,8 +78,33 @@ def publish(profile: str) -> list[Path]:
     for table in sorted(paths.records(profile).glob("*.csv")):
         written.append(paths.published_records(profile) / table.name)
         write_atomically(written[-1], table.read_bytes())
-    written += _execute_all(paths.book() / CHAPTERS, {})
-    return [*written, write_readme_picture()]
+    return [*written, *execute_chapters(), write_readme_picture()]
+
+
+def execute_chapters() -> list[Path]:
+    """Execute the committed chapters anew from the published records: those whose result would differ.
+
+    Returns
+    -------
+    list of Path
+        All of them.
+
+    Raises
+    ------
+    TeponesError
+        If a notebook fails.
+    """
+    return _execute_all(paths.book() / CHAPTERS, {})
+
+
+def _require_links() -> None:
+    """Refuse a clone in which git wrote the two links of `book/` as files that hold where they point to."""
+    links = [paths.book() / name for name in ("_config.yml", "_toc.yml")]
+    if any(link.read_text(encoding="utf-8").strip() == f"../{link.name}" for link in links):
+        raise TeponesError(
+            "book/_config.yml and book/_toc.yml must be symbolic links: "
+            "`git config core.symlinks true`, then `git checkout book/_config.yml book/_toc.yml`"
+        )
 
 
 def _execute_all(folder: Path, parameters: dict[str, object]) -> list[Path]:
@@ -118,7 +145,8 @@ def _execute(waiting: deque[tuple[str, dict[str, object], Path, Path, str]], ker
 
 
 def _inputs(live_profile: str | None) -> Iterator[Path]:
-    """What a chapter may read: the code, the committed data, and the live tables of its profile."""
+    """What a chapter may read: the code, the repository's address, the committed data, its profile's live tables."""
+    yield paths.root() / "_config.yml"
     yield from sorted((paths.root() / "src").rglob("*.py"))
     yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
     if live_profile:

@@ -1,4 +1,7 @@
-"""From a text notebook in `notebooks/` to an executed chapter, the same bytes on every machine."""
+"""From a text notebook in `notebooks/` to an executed chapter, the same bytes on every machine.
+
+A chapter is the text, and before it the cell of `tepones.companion.bootstrap`.
+"""
 
 import ast
 import json
@@ -16,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError, choose
 from tepones.common.files import write_atomically
+from tepones.companion import bootstrap
 from tepones.companion.kernel import Kernel
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -178,7 +182,9 @@ def check(name: str, executed: Path) -> None:
 
 def _read(name: str) -> nbformat.NotebookNode:
     choose("notebook", name, names())
-    return jupytext.read(paths.notebooks() / f"{name}.md")
+    notebook = jupytext.read(paths.notebooks() / f"{name}.md")
+    notebook.cells.insert(0, bootstrap.cell())
+    return notebook
 
 
 def _literals(source: str, name: str) -> dict[str, object]:

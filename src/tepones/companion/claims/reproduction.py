@@ -179,7 +179,9 @@ def _differences(published: dict[str, pd.DataFrame], here: dict[str, pd.DataFram
 
 
 def _provenance(profile: str, records: str) -> pd.DataFrame:
-    folders = {"published": paths.published_records(profile), "live": paths.records(profile)}
-    made = [pd.read_csv(folders[kind] / f"{study.PROVENANCE}.csv", dtype=str) for kind in ("published", records)]
+    folders = {"published": paths.published_records, "live": paths.records}
+    made = [
+        pd.read_csv(folders[kind](profile) / f"{study.PROVENANCE}.csv", dtype=str) for kind in ("published", records)
+    ]
     both = made[0].merge(made[1], on="item", how="outer", sort=False, suffixes=("", " here"))
     return both.rename(columns={"value": "published", "value here": "compared"})
