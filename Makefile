@@ -12,7 +12,7 @@ READY := .venv/ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test lint site site-test wheel-test clean
+.PHONY: book test common-test lint site site-test wheel-test clean
 
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
@@ -25,8 +25,15 @@ site: $(READY)
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 
 # A file's tests run in one process: they share what is computed once for them.
+PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: $(READY) lint
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(PYTEST)
+
+# What trains, with the instructions that every x86-64 processor of the last ten years has: libraries take other paths.
+common-test: $(READY)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) tests/pruning tests/backbones \
+	tests/companion/study/test_cells.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
