@@ -4,8 +4,8 @@ Numerical libraries choose among versions of their loops by the vector instructi
 adds in another order. After some steps of training the last bits have become points of accuracy. So the processes that
 compute records tell every library to use what all of these processors have, before it is loaded.
 
-Found with one processor that has AVX-512 (Intel) and one that has not (AMD): with `MKL_CBWR=AVX2` they still differ; and
-numpy from 2.4 on knows instruction sets in groups, so that disabling `AVX512F` and its like does nothing.
+Found with one processor that has AVX-512 (Intel) and one that has not (AMD): with `MKL_CBWR=AVX2` they still differ,
+and numpy from 2.4 on knows instruction sets in groups, so that disabling `AVX512F` and its like does nothing.
 `data/records/README.md` has the hashes and the cost.
 """
 
