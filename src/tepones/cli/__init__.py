@@ -154,7 +154,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name.partition(".")[0] == "tepones":
             raise
-        _fail(f"{error.name} is not installed here: `pip install 'tepones[book]'` has what notebooks and book need", 1)
+        _fail(f"{error.name} is not installed here: `pip install --editable '.[book]'` has what the book needs", 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; finished records are kept, run the command again to go on", 130)
 
