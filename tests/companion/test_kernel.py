@@ -1,11 +1,13 @@
 """One kernel runs several notebooks, each as if it were the first."""
 
 import os
+import signal
 
 import nbformat
 import pytest
 
 from tepones.common.errors import TeponesError
+from tepones.companion import kernel as kernels
 from tepones.companion import notebooks
 from tepones.companion.kernel import Kernel
 
@@ -42,6 +44,25 @@ def test_a_dead_kernel_is_replaced(write_notebook, tmp_path):
         with pytest.raises(TeponesError, match="notebook dies"):
             notebooks.execute(dies, {}, tmp_path / "dies.ipynb", kernel)
         assert stdout(notebooks.execute(lives, {}, tmp_path / "lives.ipynb", kernel)) == "alive\n"
+
+
+def test_a_kernel_that_does_not_answer_is_replaced(write_notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "PATIENCE", 4)
+    tells = write_notebook("tells", "import os\nprint(os.getpid())")
+    with Kernel() as kernel:
+        first = stdout(notebooks.execute(tells, {}, tmp_path / "tells.ipynb", kernel))
+        os.kill(int(first), signal.SIGSTOP)
+        second = stdout(notebooks.execute(tells, {}, tmp_path / "tells.ipynb", kernel))
+        assert second != first
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(first), 0)
+
+
+def test_where_no_kernel_answers_it_is_told_in_one_line(write_notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "PATIENCE", 0.01)
+    tells = write_notebook("tells", "1")
+    with Kernel() as kernel, pytest.raises(TeponesError, match=r"notebook tells: .*(answer|respond)"):
+        notebooks.execute(tells, {}, tmp_path / "tells.ipynb", kernel)
 
 
 def test_a_guard_stops_a_chapter_as_it_is_committed_and_only_remarks_with_parameters(write_notebook, tmp_path, kernel):

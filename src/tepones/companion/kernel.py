@@ -14,6 +14,9 @@ from tepones.companion.study import numerics
 #: Environment variable, and its value while a chapter is executed as it is committed: see `charts.holds`.
 GUARDS, STRICT = "TEPONES_GUARDS", "strict"
 
+#: Seconds until a kernel that does not answer is given up.
+PATIENCE = 60
+
 # Run by the kernel before anything else: its messages are logged by another library than its own.
 _QUIET = "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
 
@@ -47,11 +50,28 @@ class Kernel:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._manager is not None:
-            run_sync(self._manager.shutdown_kernel)(now=True)
+        self._end()
 
     def ready(self, strict: bool) -> AsyncKernelManager:
-        """The kernel, running, without a trace of the notebook before; if strict, `charts.holds` stops the next one."""
+        """The kernel, running, without a trace of the notebook before; if strict, `charts.holds` stops the next one.
+
+        One that does not answer is replaced: two that start at a time may choose the same port, and one of them dies.
+
+        Raises
+        ------
+        RuntimeError
+            If its successor does not answer either.
+        """
+        try:
+            return self._begun(strict)
+        except (RuntimeError, TimeoutError):
+            self._end()
+        try:
+            return self._begun(strict)
+        except TimeoutError:
+            raise RuntimeError(f"its kernel does not answer within {PATIENCE} seconds") from None
+
+    def _begun(self, strict: bool) -> AsyncKernelManager:
         if self._manager is None or not run_sync(self._manager.is_alive)():
             self._manager = _OwnInterpreter(kernel_name="python3")
             run_sync(self._manager.start_kernel)(cwd=str(paths.root()))
@@ -59,15 +79,22 @@ class Kernel:
         client.load_connection_file()
         client.start_channels()
         try:
-            client.wait_for_ready(timeout=60)
-            client.execute_interactive(
+            client.wait_for_ready(timeout=PATIENCE)
+            # Not `execute_interactive`: it waits, for ever, for a message that a busy machine may miss.
+            client.execute(
                 f"__import__('tepones.companion.kernel', fromlist=['']).begin({str(paths.root())!r}, {strict})",
                 silent=True,
-                allow_stdin=False,
+                reply=True,
+                timeout=PATIENCE,
             )
         finally:
             client.stop_channels()
         return self._manager
+
+    def _end(self) -> None:
+        if self._manager is not None:
+            run_sync(self._manager.shutdown_kernel)(now=True)
+            self._manager = None
 
 
 def begin(folder: str, strict: bool) -> None:
