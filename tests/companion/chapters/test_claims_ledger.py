@@ -3,6 +3,7 @@
 import pytest
 from chapter_cells import run_cells
 
+from tepones.common import paths
 from tepones.companion.chapters import claims_ledger
 from tepones.companion.claims import ledger
 
@@ -10,9 +11,12 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 @pytest.fixture(scope="module")
-def verdicts():
+def verdicts(tmp_path_factory):
     """The ledger of the published tables and of no study, which takes a second."""
-    return ledger.everywhere({"embedded": "live", "methods": "live", "natural": "live"})
+    nothing = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "build", lambda: nothing)
+        return ledger.everywhere({"embedded": "live", "methods": "live", "natural": "live"})
 
 
 def test_the_text_counts_the_verdicts_of_the_ledger(verdicts, monkeypatch):

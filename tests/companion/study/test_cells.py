@@ -140,11 +140,13 @@ def test_recorded_masks_are_nested_and_hold(tiny):
 def test_scores_and_the_choice_of_the_probe_never_see_the_test_split(tiny_checkout, tiny, tmp_path, monkeypatch):
     rung = plan.rungs(tiny.ladders[0])[1]
     target, judged, scoring = next(iter(plan.evaluations(tiny, tiny.ladders[0], rung)))
-    shutil.copytree(tiny_checkout / "build" / "records" / "tiny", tmp_path, dirs_exist_ok=True)
-    before, after = plan.store(tiny), Store(tmp_path)
+    before, after = Store(tmp_path / "before"), Store(tmp_path / "after")
+    for store in (before, after):  # both by this process, which is not told how to round
+        shutil.copytree(tiny_checkout / "build" / "records" / "tiny", store.folder)
+        for cell in (judged[0][2], scoring):
+            store.path(cell).unlink()
+    after.path(target).unlink()
     values, tensors = target.compute(before)
-    for cell in (target, judged[0][2], scoring):
-        after.path(cell).unlink()
     swapped = {**tensors, "test_images": 255 - tensors["test_images"]}
     monkeypatch.setattr(type(target), "compute", lambda self, store: (values, swapped))
     after.compute(target)
