@@ -109,6 +109,14 @@ def test_a_difference_beyond_seeds_is_not_reproduced_whatever_the_verdicts_say(p
     assert ranks["so they"] == "are the same within noise"
 
 
+def test_a_profile_without_claims_is_compared_too(put, checkout):
+    (checkout / "data" / "claims.yaml").write_text("[]")
+    put(tables(3), tables(2))
+    report = reproduction.compare("tiny", "live")
+    assert report.outcome == "within noise" and report.verdicts.empty
+    assert list(report.verdicts.columns) == reproduction.VERDICTS
+
+
 def test_a_verdict_that_turned_is_counted_and_shown_with_both_estimates(put):
     put(tables(3), tables(-3))
     report = reproduction.compare("tiny", "live")

@@ -27,6 +27,12 @@ COMPARED = {
 #: What a comparison comes to, from best to worst.
 OUTCOMES = BIT_FOR_BIT, WITHIN_NOISE, NOT_REPRODUCED = ("bit for bit", "within noise", "not reproduced")
 
+#: Columns of the table of verdicts.
+VERDICTS = [
+    *("claim", "published", "estimate", "compared", "its estimate", "difference", "by seeds alone, at most"),
+    "so they",
+]
+
 #: Probability that any claim is said to differ where nothing but seeds does.
 LEVEL = 0.05
 
@@ -74,7 +80,7 @@ def compare(profile: str, records: str) -> Report:
     both = [(study.tidy(tables), families.families(tables["rungs"])) for tables in (published, here)]
     about = [claim for claim in claims() if isinstance(claim, Claim) and profile in claim.profiles]
     rows = [_compared(claim, profile, both, len(about)) for claim in about]
-    verdicts, differences = pd.DataFrame(rows), _differences(published, here)
+    verdicts, differences = pd.DataFrame(rows, columns=VERDICTS), _differences(published, here)
     complete = all(len(published[table]) == len(here[table]) for table in study.TABLES)
     if complete and (differences["largest"] == 0).all():
         outcome = BIT_FOR_BIT
@@ -102,16 +108,8 @@ def _compared(claim: Claim, profile: str, both: list[tuple[pd.DataFrame, dict[st
         what = "cannot be compared"
     else:
         what = "are the same within noise" if abs(difference) <= by_seeds else "differ"
-    return {
-        "claim": claim.claim,
-        "published": before["verdict"],
-        "estimate": before["estimate"],
-        "compared": now["verdict"],
-        "its estimate": now["estimate"],
-        "difference": difference,
-        "by seeds alone, at most": by_seeds,
-        "so they": what,
-    }
+    found = (before["verdict"], before["estimate"], now["verdict"], now["estimate"], difference, by_seeds, what)
+    return dict(zip(VERDICTS, (claim.claim, *found), strict=True))
 
 
 def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFrame:
