@@ -25,6 +25,11 @@ def test_cells_run_in_order_in_other_processes_and_once(tmp_path):
     assert (tmp_path / "trace").read_text().split() == ["0", "1", "2", "3"]
 
 
+def test_the_time_to_go_is_told_before_the_first_cell_is_finished(tmp_path, capfd):
+    run(Store(tmp_path / "records"), chain(tmp_path / "trace", 4), "steps", workers=2, costs={"step": 10.0})
+    assert "steps: 0/4 cells, 00:00 gone, 00:20 to go" in capfd.readouterr().err
+
+
 def test_a_failing_cell_is_named_and_what_was_done_is_kept(tmp_path):
     store, jobs = Store(tmp_path / "records"), chain(tmp_path / "trace", 4, fails_at=2)
     with pytest.raises(TeponesError, match="step failed: RuntimeError: the disk is made of cheese") as caught:
