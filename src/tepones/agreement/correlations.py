@@ -1,10 +1,13 @@
 """How far two orders of the same models agree: four correlations with their traps closed.
 
 Every function takes ``score`` and ``accuracy`` with the models on the last axis, both *higher is better*
-(pass an error, a loss or a rank negated). Numbers that are not finite are refused by name, because
+(pass an error, a loss or a rank negated); leading axes broadcast, so that many rankings are compared in one
+call, and one number comes back for each. Numbers that are not finite are refused by name, because
 `scipy.stats.weightedtau` would silently take NaN for the worst model. Where there is no order to compare,
 since one side is constant or there are fewer than two models, the value is NaN; `no_ranking` says why.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -46,6 +49,22 @@ def no_ranking(score, accuracy) -> str:
     return ""
 
 
+def _each(measure: Callable, score, accuracy) -> float | np.ndarray:
+    """A measure of two tables (rankings, models), for every ranking; NaN where there is none."""
+    score, accuracy = as_pair(score, accuracy)
+    shape = np.broadcast_shapes(score.shape, accuracy.shape)
+    n = shape[-1]
+    x, y = (np.broadcast_to(side, shape).reshape(-1, n) for side in (score, accuracy))
+    found = np.full(len(x), np.nan)
+    if n > 1:
+        ranked = np.flatnonzero((np.ptp(x, axis=1) > 0) & (np.ptp(y, axis=1) > 0))
+        step = _PAIRS_AT_ONCE // n**2 + 1
+        for start in range(0, len(ranked), step):
+            rows = ranked[start : start + step]
+            found[rows] = measure(x[rows], y[rows])
+    return float(found[0]) if len(shape) == 1 else found.reshape(shape[:-1])
+
+
 def weighted_tau(score, accuracy) -> float | np.ndarray:
     r"""Kendall's τ weighted so that disagreements among the best models cost most.
 
@@ -56,8 +75,7 @@ def weighted_tau(score, accuracy) -> float | np.ndarray:
     Parameters
     ----------
     score, accuracy : array_like, shape (..., n)
-        One value per model on the last axis, higher = better; leading axes broadcast, so that many rankings
-        are compared in one call.
+        One value per model on the last axis, higher = better.
 
     Returns
     -------
@@ -74,59 +92,58 @@ def weighted_tau(score, accuracy) -> float | np.ndarray:
     ----------
     Vigna (2015), "A weighted correlation index for rankings with ties", WWW, doi 10.1145/2736277.2741088.
     """
-    score, accuracy = as_pair(score, accuracy)
-    shape = np.broadcast_shapes(score.shape, accuracy.shape)
-    n = shape[-1]
-    x = np.broadcast_to(score, shape).reshape(-1, n)
-    y = np.broadcast_to(accuracy, shape).reshape(-1, n)
-    step = max(1, _PAIRS_AT_ONCE // max(n * n, 1))
-    tau = np.concatenate([_tau_rows(x[i : i + step], y[i : i + step]) for i in range(0, max(len(x), 1), step)])
-    return float(tau[0]) if len(shape) == 1 else tau.reshape(shape[:-1])
+    return _each(_weighted_tau, score, accuracy)
 
 
-def _tau_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = np.sign(x[:, :, None] - x[:, None, :])
-    dy = np.sign(y[:, :, None] - y[:, None, :])
+def _weighted_tau(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    dx, dy = _signs(x), _signs(y)
     agree, untied_x, untied_y = (dx * dy).sum(-1), np.abs(dx).sum(-1), np.abs(dy).sum(-1)
     tau = np.zeros(len(x))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for first, second in ((x, y), (y, x)):
-            order = np.lexsort((-second, -first))  # best first; ties in one side are broken by the other
-            weight = np.empty(x.shape)
-            np.put_along_axis(weight, order, 1 / np.arange(1.0, x.shape[1] + 1)[None], axis=1)
-            norm = np.sqrt((weight * untied_x).sum(-1) * (weight * untied_y).sum(-1))
-            tau += (weight * agree).sum(-1) / norm / 2
+    for first, second in ((x, y), (y, x)):
+        order = np.lexsort((-second, -first))  # best first; ties in one side are broken by the other
+        weight = np.empty(x.shape)
+        np.put_along_axis(weight, order, 1 / np.arange(1.0, x.shape[1] + 1)[None], axis=1)
+        norm = np.sqrt((weight * untied_x).sum(-1) * (weight * untied_y).sum(-1))
+        tau += (weight * agree).sum(-1) / norm / 2
     return np.clip(tau, -1, 1)
 
 
-def kendall(score, accuracy) -> float:
-    """Kendall's τ-b of one ranking, in [-1, 1]; NaN where there is no ranking.
+def kendall(score, accuracy) -> float | np.ndarray:
+    """Kendall's τ-b, in [-1, 1]; NaN where there is no ranking.
 
-    The value of `scipy.stats.kendalltau`, without the test that it computes besides: a hundredth of the time for the
-    dozen rungs of a ladder, of which a chapter ranks thousands. Cost: n².
+    The value of `scipy.stats.kendalltau`, without the test that it computes besides. Cost: n² per ranking.
     """
-    score, accuracy = as_pair(score, accuracy)
-    if no_ranking(score, accuracy):
-        return np.nan
-    x, y = (np.sign(side[:, None] - side) for side in (score, accuracy))
-    return float((x * y).sum() / np.sqrt(np.abs(x).sum() * np.abs(y).sum()))
+    return _each(_kendall, score, accuracy)
 
 
-def pearson(score, accuracy) -> float:
+def _kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = _signs(x), _signs(y)
+    return (x * y).sum((1, 2)) / np.sqrt(np.abs(x).sum((1, 2)) * np.abs(y).sum((1, 2)))
+
+
+def _signs(x: np.ndarray) -> np.ndarray:
+    """Signs of the differences of all pairs, (rankings, models, models)."""
+    return np.sign(x[:, :, None] - x[:, None, :])
+
+
+def pearson(score, accuracy) -> float | np.ndarray:
     """Pearson's linear correlation, in [-1, 1]; one outlying model can drive it. NaN: no ranking."""
-    score, accuracy = as_pair(score, accuracy)
-    if no_ranking(score, accuracy):
-        return np.nan
-    return float(np.corrcoef(score, accuracy)[0, 1])
+    return _each(_pearson, score, accuracy)
 
 
-def spearman(score, accuracy) -> float:
+def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = (side - side.mean(1, keepdims=True) for side in (x, y))
+    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
+    return np.clip((x * y).sum(1), -1, 1)
+
+
+def spearman(score, accuracy) -> float | np.ndarray:
     """Spearman's rank correlation: Pearson's between the mid-ranks, in [-1, 1]. NaN: no ranking."""
     score, accuracy = as_pair(score, accuracy)
-    return pearson(stats.rankdata(score), stats.rankdata(accuracy))
+    return pearson(_ranks(score), _ranks(accuracy))
 
 
-def partial_tau(score, accuracy, controls) -> float:
+def partial_tau(score, accuracy, controls) -> float | np.ndarray:
     """Agreement that is left once the controls are taken out: τ-b between residuals of ranks.
 
     The ranks of the score and of the accuracy are regressed on the ranks of the controls (least squares with
@@ -135,23 +152,29 @@ def partial_tau(score, accuracy, controls) -> float:
 
     Parameters
     ----------
-    score, accuracy : array_like, shape (n,)
+    score, accuracy : array_like, shape (..., n)
         One value per model, higher = better.
-    controls : array_like, shape (n,) or (q, n)
+    controls : array_like, shape (n,) or (..., q, n)
         What could explain the agreement by itself, e.g. sparsity and source accuracy.
 
     Returns
     -------
-    float
+    float, or ndarray of the leading shape
         In [-1, 1]; NaN if there is no ranking, or none is left because the controls determine one side.
     """
     score, accuracy = as_pair(score, accuracy)
-    controls, _ = as_pair(np.atleast_2d(controls), accuracy)
-    if no_ranking(score, accuracy):
-        return np.nan
-    design = np.vstack([np.ones_like(score), stats.rankdata(controls, axis=1)]).T
-    sides = stats.rankdata(np.vstack([score, accuracy]), axis=1).T
-    residual = sides - design @ np.linalg.lstsq(design, sides, rcond=None)[0]
-    # Ranks are half-integers, so anything this small is rounding and not an order.
-    residual = np.round(residual, 9)
-    return kendall(residual[:, 0], residual[:, 1])
+    controls, _ = as_pair(np.atleast_2d(controls), accuracy[..., None, :])
+    ranks = _ranks(controls)
+    design = np.concatenate([np.ones_like(ranks[..., :1, :]), ranks], axis=-2).swapaxes(-1, -2)
+    fitted = design @ np.linalg.pinv(design, rcond=np.finfo(float).eps * max(design.shape[-2:]))
+
+    def residual(side: np.ndarray) -> np.ndarray:
+        side = _ranks(side)
+        # Ranks are half-integers, so anything this small is rounding and not an order.
+        return np.round(side - (fitted @ side[..., None])[..., 0], 9)
+
+    return kendall(residual(score), residual(accuracy))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return stats.rankdata(values, axis=-1) if values.size else values

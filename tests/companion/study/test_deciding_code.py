@@ -142,13 +142,17 @@ def before():
     return {name: records.identity(cell) for name, cell in CELLS.items()}
 
 
-def edited(module, old, new):
-    file = SOURCE_FOLDER.joinpath(*module.split(".")).with_suffix(".py")
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) >= 1, f"{module} has no {old!r}"
-    changed = text.replace(old, new)
-    ast.parse(changed)
-    return Source({f"tepones.{module}".removesuffix(".__init__"): changed})
+def edited(*edits):
+    """The code after edits, each a module, an old text and a new one."""
+    texts = {}
+    for module, old, new in edits:
+        name = f"tepones.{module}".removesuffix(".__init__")
+        file = SOURCE_FOLDER.joinpath(*module.split(".")).with_suffix(".py")
+        text = texts.get(name) or file.read_text(encoding="utf-8")
+        assert old in text, f"{module} has no {old!r}"
+        texts[name] = text.replace(old, new)
+        ast.parse(texts[name])
+    return Source(texts)
 
 
 def changed_by(before, source):
@@ -167,12 +171,14 @@ def test_every_kind_of_cell_is_here():
 
 @pytest.mark.parametrize(("module", "old", "new", "kinds"), DECIDING, ids=named)
 def test_an_edit_of_what_decides_a_value_changes_the_keys_of_what_it_decides(before, module, old, new, kinds):
-    assert changed_by(before, edited(module, old, new)) == kinds
+    assert changed_by(before, edited((module, old, new))) == kinds
 
 
-@pytest.mark.parametrize(("module", "old", "new"), INDIFFERENT, ids=named)
-def test_an_edit_of_what_decides_nothing_changes_no_key(before, module, old, new):
-    assert changed_by(before, edited(module, old, new)) == set()
+def test_edits_of_what_decides_nothing_change_no_key(before):
+    """All at once; only if they do, one after the other, to tell which."""
+    if changed_by(before, edited(*INDIFFERENT)):
+        assert [edit for edit in INDIFFERENT if changed_by(before, edited(edit))] == []
+        pytest.fail("the edits change a key together and none does alone")
 
 
 def test_moving_code_to_another_file_changes_no_key(before):
@@ -394,5 +400,5 @@ def test_the_key_of_an_edited_checkout_is_that_of_the_edited_text(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    source = edited("transfer", "FOLDS = 3", "FOLDS = 5")
+    source = edited(("transfer", "FOLDS = 3", "FOLDS = 5"))
     assert run.stdout.strip() == records.identity(CELLS["transfer"], source) != records.identity(CELLS["transfer"])
