@@ -43,7 +43,7 @@ lint: $(READY)
 site-test: $(READY)
 	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py
 
-# Every chapter in an empty folder, with nothing but the wheel; make test takes three of them.
+# Every chapter in an empty folder, with nothing but the wheel.
 wheel-test: $(READY)
 	$(BIN)/python -m pytest -m wheel tests/test_wheel.py
 

@@ -14,9 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book" / "chapters").glob("*.ipynb"))
 
-#: Chapters that between them read each kind of committed data, and take seconds: `make test` runs these.
-QUICK = {"ladders": "a study, claims, profiles, the zoo", "published": "numbers of papers", "scores": "times"}
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -76,9 +73,8 @@ def test_without_its_data_the_command_says_what_to_do(empty, installed, tmp_path
     assert run.stderr.endswith("nor does the installed package carry its data: install it anew\n")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.wheel) for name in CHAPTERS]
-)
+@pytest.mark.wheel
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_runs_in_an_empty_folder(name, empty, monkeypatch, tmp_path_factory):
     """By the plain kernel, with the parameters as committed; it leaves nothing behind."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

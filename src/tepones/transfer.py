@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.metrics import recall_score
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -21,13 +22,16 @@ class Probe(NamedTuple):
     Attributes
     ----------
     accuracy : float
-        Fraction of the test images that the probe classifies right, in [0, 1].
+        Mean over the classes of the fraction of their test images that the probe classifies right, in [0, 1].
     regularisation : float
         The chosen inverse strength C of the L2 penalty.
+    correct : ndarray of bool, shape (N,)
+        Whether each test image is classified right.
     """
 
     accuracy: float
     regularisation: float
+    correct: np.ndarray
 
 
 def linear_probe(
@@ -41,7 +45,7 @@ def linear_probe(
     """Test accuracy of a logistic regression on frozen, standardised features.
 
     The strength of its L2 penalty is chosen by stratified 3-fold cross-validation on the training split; the
-    test split is used once, at the end.
+    test split is used once, at the end. Every class counts alike, in the choice as in the result.
 
     Parameters
     ----------
@@ -55,15 +59,28 @@ def linear_probe(
     Returns
     -------
     Probe
-        Cost: 3 × len(grid) + 1 fits of at most 300 L-BFGS iterations of O(N·D·C) each.
+        Cost: 3 × len(grid) + 1 fits of at most 300 L-BFGS iterations of O(N·D·C) each; in a fold each strength starts
+        from what the one before found.
     """
     # 1e-3 on the gradient: the test accuracy of this study's probes is the same at 1e-4, in half the time.
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS, tol=1e-3))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    search = GridSearchCV(model, {"logisticregression__C": list(grid)}, cv=folds)
+    regression = LogisticRegressionCV(
+        Cs=sorted(grid),
+        cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
+        scoring="balanced_accuracy",
+        max_iter=ITERATIONS,
+        tol=1e-3,
+        l1_ratios=(0.0,),
+        use_legacy_attributes=False,
+    )
+    model = make_pipeline(StandardScaler(), regression)
     with warnings.catch_warnings():
         # Weakly regularised fits need not converge: the penalty with the best held-out accuracy wins.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(train_features, train_labels)
-    chosen = float(search.best_params_["logisticregression__C"])
-    return Probe(float(search.score(test_features, test_labels)), chosen)
+        model.fit(train_features, train_labels)
+    predicted = model.predict(test_features)
+    return Probe(mean_class_accuracy(predicted, test_labels), float(regression.C_), predicted == test_labels)
+
+
+def mean_class_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes that occur in `labels` of the fraction of their images that are predicted right."""
+    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0))

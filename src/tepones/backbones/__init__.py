@@ -10,6 +10,7 @@ BACKBONES = Registry(
         "small-resnet": "tepones.backbones.small_resnet:small_resnet",
         "medium-resnet": "tepones.backbones.medium_resnet:medium_resnet",
         "augmented-resnet": "tepones.backbones.augmented:augmented_resnet",
+        "augmented-vit": "tepones.backbones.augmented:augmented_vit",
         "small-vit": "tepones.backbones.small_vit:small_vit",
         "small-mobilenet": "tepones.backbones.small_mobilenet:small_mobilenet",
     },

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tepones.backbones.base import Backbone
 from tepones.backbones.medium_resnet import medium_resnet
+from tepones.backbones.small_vit import small_vit
 
 
 class Augmented(Backbone):
@@ -36,5 +37,13 @@ def vary(prepared: torch.Tensor) -> torch.Tensor:
 
 def augmented_resnet(n_classes: int) -> Augmented:
     """The network of `medium_resnet`, trained on varied images."""
-    plain = medium_resnet(n_classes)
-    return Augmented(plain.encoder, plain.classifier.in_features, n_classes)
+    return _augmented(medium_resnet(n_classes))
+
+
+def augmented_vit(n_classes: int) -> Augmented:
+    """The network of `small_vit`, trained on varied images."""
+    return _augmented(small_vit(n_classes))
+
+
+def _augmented(plain: Backbone) -> Augmented:
+    return Augmented(plain.encoder, plain.classifier.in_features, plain.classifier.out_features)

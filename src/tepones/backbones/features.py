@@ -21,6 +21,12 @@ def extract(backbone: Backbone, images: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
+def predict(backbone: Backbone, images: np.ndarray) -> np.ndarray:
+    """Source-class probabilities (N, n_classes), float32, of uint8 images (N, H, W, 3)."""
+    return _forward(backbone, backbone, images).softmax(1).numpy()
+
+
+@torch.inference_mode()
 def accuracy(backbone: Backbone, images: np.ndarray, labels: np.ndarray) -> float:
     """Fraction of images that the source classifier gets right, in [0, 1]."""
     predicted = _forward(backbone, backbone, images).argmax(1).numpy()

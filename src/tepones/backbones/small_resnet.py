@@ -6,7 +6,6 @@ thousands of images a second.
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from tepones.backbones.base import Backbone
 
@@ -20,6 +19,7 @@ class BasicBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(n_out)
         self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(n_out)
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
         self.shortcut = nn.Identity()
         if stride != 1 or n_in != n_out:
             convolution = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
@@ -27,8 +27,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, n_in, H, W) to (N, n_out, H / stride, W / stride)."""
-        hidden = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(hidden)) + self.shortcut(x))
+        hidden = self.relu1(self.norm1(self.conv1(x)))
+        return self.relu2(self.norm2(self.conv2(hidden)) + self.shortcut(x))
 
 
 def small_resnet(n_classes: int, width: int = 16) -> Backbone:

@@ -72,12 +72,13 @@ def publish(profile: str) -> list[Path]:
 
     computed = profiles.load(profile)
     plan.write_tables(computed)
-    costs = study.to_csv(plan.costs(computed)).encode()
-    write_atomically(paths.records(profile) / f"{study.COSTS}.csv", costs)
+    study.write(paths.records(profile), study.COSTS, plan.costs(computed))
     written = []
-    for table in sorted(paths.records(profile).glob("*.csv")):
+    for table in study.files(paths.records(profile)):
         written.append(paths.published_records(profile) / table.name)
         write_atomically(written[-1], table.read_bytes())
+    for old in set(study.files(paths.published_records(profile))) - set(written):
+        old.unlink()
     return [*written, *execute_chapters(), write_readme_picture()]
 
 
@@ -150,7 +151,7 @@ def _inputs(live_profile: str | None) -> Iterator[Path]:
     yield from sorted((paths.root() / "src").rglob("*.py"))
     yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
     if live_profile:
-        yield from sorted(paths.records(live_profile).glob("*.csv"))
+        yield from study.files(paths.records(live_profile))
 
 
 def _copy_sources(source: Path, target: Path) -> None:

@@ -30,6 +30,7 @@ SCHEDULES = Registry(
         "rigl": "tepones.pruning.schedules.rigl:rigl",
         "str": "tepones.pruning.schedules.soft_threshold:soft_threshold",
         "structured": "tepones.pruning.schedules.channels:channels",
+        "control": "tepones.pruning.schedules.control:control",
     },
 )
 
@@ -37,4 +38,7 @@ SCHEDULES = Registry(
 #: from the rung of the same sparsity of another schedule.
 STARTS = {"one-shot": "dense", "reinitialised": "lottery"}
 
-__all__ = ["CRITERIA", "SCHEDULES", "STARTS"]
+#: Schedules that remove nothing, and so have no criterion.
+UNPRUNED = {"control"}
+
+__all__ = ["CRITERIA", "SCHEDULES", "STARTS", "UNPRUNED"]

@@ -31,8 +31,8 @@ class Setting:
     images : ndarray of uint8, shape (N, H, W, 3), or None
         Training images of the source task.
     labels : ndarray of int, shape (N,), or None
-    criterion : Criterion
-        What to remove.
+    criterion : Criterion or None
+        What to remove; None where nothing is removed.
     training : Training
         How to train after pruning.
     seed : int
@@ -47,7 +47,7 @@ class Setting:
 
     images: np.ndarray | None
     labels: np.ndarray | None
-    criterion: Criterion
+    criterion: Criterion | None
     training: Training
     seed: int
     scope: str = "global"

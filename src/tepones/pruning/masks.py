@@ -21,11 +21,9 @@ SCOPES = ("global", "layer")
 
 def prunable(backbone: Backbone) -> dict[str, nn.Parameter]:
     """Prunable weights by their names in `backbone.named_parameters()`; printing the names says what is pruned."""
-    layers = dict(backbone.encoder.named_modules(prefix="encoder"))
-    attends = any(isinstance(layer, nn.MultiheadAttention) for layer in layers.values())
     weights = {}
-    for name, layer in layers.items():
-        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and not _embeds(layer, attends)):
+    for name, layer in backbone.encoder.named_modules(prefix="encoder"):
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and not _embeds(layer)):
             weights[f"{name}.weight"] = layer.weight
         elif isinstance(layer, nn.MultiheadAttention):
             weights[f"{name}.in_proj_weight"] = layer.in_proj_weight
@@ -37,9 +35,9 @@ def n_weights(backbone: Backbone) -> int:
     return sum(weight.numel() for weight in prunable(backbone).values())
 
 
-def _embeds(layer: nn.Conv2d, attends: bool) -> bool:
-    """Whether a convolution makes a transformer's tokens: it is beside attention, or cuts an RGB image into patches."""
-    return attends or (layer.in_channels == 3 and layer.kernel_size == layer.stride != (1, 1))
+def _embeds(layer: nn.Conv2d) -> bool:
+    """Whether a convolution embeds patches: it cuts an RGB image into pieces that do not overlap."""
+    return layer.in_channels == 3 and layer.kernel_size == layer.stride != (1, 1)
 
 
 def dense(backbone: Backbone) -> Masks:

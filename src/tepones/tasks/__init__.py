@@ -24,7 +24,12 @@ __all__ = ["TASKS", "Task", "load"]
 
 @lru_cache(maxsize=8)
 def load(
-    name: str, train_per_class: int, test_per_class: int, pixels: int = 32, classes: int | None = None, seed: int = 0
+    name: str,
+    train_per_class: int,
+    test_per_class: int | None = None,
+    pixels: int = 32,
+    classes: int | None = None,
+    seed: int = 0,
 ) -> Task:
     """Load a task by name; the last eight stay in memory.
 
@@ -32,8 +37,10 @@ def load(
     ----------
     name : str
         Name in the registry.
-    train_per_class, test_per_class : int
+    train_per_class : int
         Images to take of each class at most, chosen by the seed.
+    test_per_class : int, optional
+        The same for testing; by default every image that is not for training is a test image.
     pixels : int
         Side of the square images.
     classes : int, optional
@@ -50,6 +57,8 @@ def load(
         If the data are damaged; names the file.
     """
     numbers = {"train_per_class": train_per_class, "test_per_class": test_per_class, "pixels": pixels}
+    if test_per_class is None:
+        del numbers["test_per_class"]
     for number, value in numbers.items():
         if type(value) is not int or value < 1:
             raise UsageError(f"{name}: {number} must be a whole number of at least 1, not {value!r}")

@@ -22,6 +22,9 @@ class Task:
         RGB images. There may be no test images (N = 0): such a task serves calibration only.
     train_labels, test_labels : ndarray of int64, shape (N,)
         Labels in [0, C).
+    test_groups : ndarray of int64, shape (N,)
+        Test images of one group are no independent draws: frames of one track of GTSRB. Elsewhere each image is a group
+        of its own.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Task:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    test_groups: np.ndarray
 
 
 def check_classes(name: str, where: object, found: int, expected: int) -> None:
@@ -39,16 +43,18 @@ def check_classes(name: str, where: object, found: int, expected: int) -> None:
 
 
 def balanced_split(
-    labels: np.ndarray, train_per_class: int, test_per_class: int, seed: int | Iterable[int]
+    labels: np.ndarray, train_per_class: int, test_per_class: int | None, seed: int | Iterable[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the rows of a training and a test split, as many of every class, drawn at random by the seed.
 
-    A class with too few rows gives its test rows first and what is left to training.
+    A class with too few rows gives its test rows first and what is left to training. With None for testing, all rows
+    that are not for training are test rows.
     """
     generator = np.random.default_rng(seed)
     train, test = [], []
     for label in np.unique(labels):
         rows = generator.permutation(np.flatnonzero(labels == label))
-        test.append(rows[:test_per_class])
-        train.append(rows[test_per_class : test_per_class + train_per_class])
+        n_test = max(0, len(rows) - train_per_class) if test_per_class is None else test_per_class
+        test.append(rows[:n_test])
+        train.append(rows[n_test : n_test + train_per_class])
     return np.concatenate(train), np.concatenate(test)

@@ -9,7 +9,12 @@ from tepones.tasks.glyphs import SIDE, check_made
 
 
 def digits(
-    name: str, train_per_class: int, test_per_class: int, pixels: int = SIDE, classes: int | None = None, seed: int = 0
+    name: str,
+    train_per_class: int,
+    test_per_class: int | None,
+    pixels: int = SIDE,
+    classes: int | None = None,
+    seed: int = 0,
 ) -> Task:
     """Handwritten digits, split anew for each seed (the copy that scikit-learn ships has no official split).
 
@@ -27,7 +32,7 @@ def digits(
     train, test = balanced_split(scans.target, train_per_class, test_per_class, seed)
     labels = scans.target.astype(np.int64)
     names = tuple(str(label) for label in scans.target_names)
-    return Task(name, names, images[train], labels[train], images[test], labels[test])
+    return Task(name, names, images[train], labels[train], images[test], labels[test], np.arange(len(test)))
 
 
 def _enlarge(scan: np.ndarray) -> np.ndarray:

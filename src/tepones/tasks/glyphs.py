@@ -114,7 +114,12 @@ def check_made(name: str, n_classes: int, pixels: int, classes: int | None) -> N
 
 
 def glyphs(
-    name: str, train_per_class: int, test_per_class: int, pixels: int = SIDE, classes: int | None = None, seed: int = 0
+    name: str,
+    train_per_class: int,
+    test_per_class: int | None,
+    pixels: int = SIDE,
+    classes: int | None = None,
+    seed: int = 0,
 ) -> Task:
     """Render a glyph task: same seed, same images, bit by bit.
 
@@ -124,9 +129,12 @@ def glyphs(
     Raises
     ------
     UsageError
-        If `pixels` is not 32, or `classes` is given and not the number of characters.
+        If `pixels` is not 32, `classes` is given and not the number of characters, or `test_per_class` is not given:
+        images are rendered without end.
     """
+    if test_per_class is None:
+        raise UsageError(f"{name}: its images are rendered without end; give the number of test images")
     check_made(name, len(ALPHABETS[name]), pixels, classes)
     train = _split(name, train_per_class, seed, 0)
     test = _split(name, test_per_class, seed, 1)
-    return Task(name, tuple(ALPHABETS[name]), *train, *test)
+    return Task(name, tuple(ALPHABETS[name]), *train, *test, np.arange(len(test[1])))

@@ -1,7 +1,8 @@
 """Photographs as tasks: official splits where a data set has them, seeded ones elsewhere.
 
 A data set without an official split is split by the seed: of each class one fifth of the pictures, rounded up, is
-for testing. Whichever the split, no more than the wanted number of each class is decoded.
+for testing. Whichever the split, no more than the wanted number of each class is decoded; and on request every picture
+that is not for training is a test picture.
 """
 
 from collections.abc import Sequence
@@ -29,14 +30,19 @@ _CALTECH = {
 
 
 def vision(
-    name: str, train_per_class: int, test_per_class: int, pixels: int = 32, classes: int | None = None, seed: int = 0
+    name: str,
+    train_per_class: int,
+    test_per_class: int | None = None,
+    pixels: int = 32,
+    classes: int | None = None,
+    seed: int = 0,
 ) -> Task:
     """Load a data set of photographs; nothing is downloaded.
 
     Parameters are those of `tepones.tasks.load`; the name is one of `SOURCES`. Fewer images are a subset of more. The
     central square of each picture is resized (bicubic, antialiased). The seed decides the choice of images, and the
-    split where there is no official one; `imagenet-samples` has no test images. Cost: about 0.2 ms for each image of
-    64×64 pixels on one core.
+    split where there is no official one; `imagenet-samples` has no test images. Frames of one track of GTSRB are never
+    divided between training and testing. Cost: about 0.2 ms for each image of 64×64 pixels on one core.
 
     Raises
     ------
@@ -51,15 +57,22 @@ def vision(
     names, train, test = _list(name, path)
     check_classes(name, path, len(names), SOURCES[name].n_classes if classes is None else classes)
     generator = np.random.default_rng([crc32(name.encode()), seed])
+    groups = _groups(name, train)
     if test is None:
-        train, test = _hold_out(train, _groups(name, train), generator)
+        held_out = _hold_out(train[1], groups, generator)
+        train, test = _part(train, ~held_out), _part(train, held_out)
+        groups = groups[~held_out]
     for part, kind in ((train, "training"), (test, "test")):
         lacking = np.flatnonzero(np.bincount(part[1], minlength=len(names)) == 0)
         if len(lacking) and name != "imagenet-samples":
             raise UsageError(f"{name}: class {names[lacking[0]]!r} in {path} has no {kind} picture")
-    return Task(
-        name, names, *_read(train, train_per_class, pixels, generator), *_read(test, test_per_class, pixels, generator)
-    )
+    chosen = _choose(train[1], groups, train_per_class, generator)
+    if test_per_class is None:
+        unused = _part(train, ~np.isin(groups, groups[chosen]))
+        test = [*test[0], *unused[0]], np.concatenate([test[1], unused[1]])
+    groups = _groups(name, test)
+    tested = _choose(test[1], groups, len(groups) if test_per_class is None else test_per_class, generator)
+    return Task(name, names, *_read(train, chosen, pixels), *_read(test, tested, pixels), groups[tested])
 
 
 def _list(name: str, path: Path) -> Listing:
@@ -177,25 +190,38 @@ def _groups(name: str, part: Part) -> np.ndarray:
     return np.unique(tracks, return_inverse=True)[1]
 
 
-def _hold_out(part: Part, groups: np.ndarray, generator: np.random.Generator) -> tuple[Part, Part]:
-    """Split by class: whole groups, in random order, for testing until these are a fifth of the class or more."""
-    pictures, labels = part
+def _part(part: Part, chosen: np.ndarray) -> Part:
+    """The pictures of a part that a boolean array marks."""
+    return [part[0][row] for row in np.flatnonzero(chosen)], part[1][chosen]
+
+
+def _hold_out(labels: np.ndarray, groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Which pictures are for testing: of each class whole groups, in random order, until they are a fifth or more."""
     sizes = np.bincount(groups)
     held_out = []
     for label in np.unique(labels):
         shuffled = generator.permutation(np.unique(groups[labels == label]))
         reached = np.cumsum(sizes[shuffled])
         held_out.append(shuffled[: np.searchsorted(reached, reached[-1] / 5) + 1])
-    test = np.isin(groups, np.concatenate(held_out))
-    chosen, rest = np.flatnonzero(test), np.flatnonzero(~test)
-    return ([pictures[row] for row in rest], labels[rest]), ([pictures[row] for row in chosen], labels[chosen])
+    return np.isin(groups, np.concatenate(held_out))
 
 
-def _read(part: Part, per_class: int, pixels: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of at most so many pictures of each class, class by class."""
+def _choose(labels: np.ndarray, groups: np.ndarray, per_class: int, generator: np.random.Generator) -> np.ndarray:
+    """Rows of at most so many pictures of each class, class by class: whole groups in random order, the last one cut.
+
+    Few groups, where there are any, leave many for testing.
+    """
+    rows = []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        place = np.argsort(generator.permutation(groups.max() + 1))[groups[own]]
+        rows.append(own[np.argsort(place, kind="stable")][:per_class])
+    return np.concatenate(rows) if rows else np.arange(0)
+
+
+def _read(part: Part, rows: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of some pictures."""
     pictures, labels = part
-    rows = [generator.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
-    rows = np.concatenate(rows) if rows else np.arange(0)
     images = np.empty((len(rows), pixels, pixels, 3), np.uint8)
     for image, row in zip(images, rows, strict=True):
         image[:] = _square(pictures[row], pixels)

@@ -139,7 +139,7 @@ def test_recorded_masks_are_nested_and_hold(tiny):
 
 def test_scores_and_the_choice_of_the_probe_never_see_the_test_split(tiny_checkout, tiny, tmp_path, monkeypatch):
     rung = plan.rungs(tiny.ladders[0])[1]
-    target, judged, scoring = next(iter(plan.evaluations(tiny, tiny.ladders[0], rung)))
+    target, judged, (scoring, *_) = next(iter(plan.evaluations(tiny, tiny.ladders[0], rung)))
     before, after = Store(tmp_path / "before"), Store(tmp_path / "after")
     for store in (before, after):  # both by this process, which is not told how to round
         shutil.copytree(tiny_checkout / "build" / "records" / "tiny", store.folder)

@@ -8,14 +8,14 @@ import torch
 from torch.nn import functional
 
 from tepones.common.errors import UsageError
-from tepones.pruning import CRITERIA, SCHEDULES, STARTS
+from tepones.pruning import CRITERIA, SCHEDULES, STARTS, UNPRUNED
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select, sparsity
 from tepones.pruning.schedules import acdc, gradual, lottery, reinitialised, rigl, soft_threshold
 
 LADDER = (0.5, 0.9, 0.99)
 NESTED = {"iterative", "one-shot", "lottery", "reinitialised", "gradual", "str"}
-MASKING = [schedule for schedule in SCHEDULES if schedule != "structured"]
+MASKING = [schedule for schedule in SCHEDULES if schedule not in {"structured", *UNPRUNED}]
 METHODS = [(c, s) for c in CRITERIA for s in MASKING if s != "str" or c == "magnitude"]
 
 

@@ -3,14 +3,16 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
 
 from tepones import tasks
 from tepones.backbones import BACKBONES, OBJECTIVES
+from tepones.backbones.activations import layer_entropies
 from tepones.backbones.base import Backbone
-from tepones.backbones.features import accuracy, extract
+from tepones.backbones.features import accuracy, extract, predict
 from tepones.backbones.released import file, read
 from tepones.backbones.training import Training, train
 from tepones.companion.study.ablations import vary
@@ -22,12 +24,12 @@ from tepones.pruning.resize import resize
 from tepones.scores import SCORES, score
 from tepones.tasks.glyphs import ALPHABETS
 from tepones.tasks.sources import SOURCES, locate, places
-from tepones.transfer import linear_probe
+from tepones.transfer import linear_probe, mean_class_accuracy
 
-SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
+SPLITS = ("train_images", "train_labels", "test_images", "test_labels", "test_groups")
 
-#: Images of a batch where only predictions are wanted.
-BATCH = 256
+#: Mean entropy of the layers, as a score.
+LAYER_ENTROPY = "layer_entropy"
 
 #: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
 #: (arXiv 1903.01611) find 0.1 % to 7 % to serve.
@@ -40,7 +42,7 @@ class Images(Cell):
 
     task: str
     train_per_class: int
-    test_per_class: int
+    test_per_class: int | None = None
     pixels: int = 32
     classes: int | None = None
 
@@ -56,7 +58,7 @@ class Images(Cell):
         return {f"images {self.task}": locate(self.task) or places(self.task)[0]}
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Names of the classes; the images and labels of both splits."""
+        """Names of the classes; the images and labels of both splits, and the groups of the test images."""
         task = tasks.load(self.task, self.train_per_class, self.test_per_class, self.pixels, self.classes)
         return {"classes": list(task.classes)}, {split: getattr(task, split) for split in SPLITS}
 
@@ -136,11 +138,12 @@ class Released(Cell):
 class Rung(Cell):
     """A pruned rung of a ladder; the last of `sparsities` is its own, the others are those of the rungs before it.
 
-    `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``).
+    `scope` says where weights are compared: in the whole network (``"global"``) or in each layer (``"layer"``). A
+    schedule that chooses no weights has no criterion.
     """
 
     pretraining: Pretraining | Released
-    criterion: str
+    criterion: str | None
     schedule: str
     sparsities: tuple[float, ...]
     training: Training
@@ -161,7 +164,8 @@ class Rung(Cell):
     def code(self) -> list[str]:
         """Criterion and schedule, and what the schedule starts from if not from the rung before."""
         start = [f"tepones.pruning:STARTS[{self.schedule}]"] if self.schedule in STARTS else []
-        return [CRITERIA[self.criterion], SCHEDULES[self.schedule], *start]
+        criterion = [CRITERIA[self.criterion]] if self.criterion else []
+        return [*criterion, SCHEDULES[self.schedule], *start]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Prune the rung that this one starts from and train it."""
@@ -173,7 +177,7 @@ class Rung(Cell):
         setting = Setting(
             images=images["train_images"],
             labels=images["train_labels"],
-            criterion=CRITERIA.load(self.criterion),
+            criterion=CRITERIA.load(self.criterion) if self.criterion else None,
             training=self.training,
             seed=seed,
             scope=self.scope,
@@ -198,13 +202,13 @@ class Transfer(Cell):
         return [self.rung, self.target]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Test accuracy, and the regularisation that cross-validation chose."""
+        """Test accuracy, the regularisation that cross-validation chose, and which test images are classified right."""
         images = _images(store, self.target)
         train_features, test_features = _features(store, self.rung, self.target)
         probe = linear_probe(
             train_features, images["train_labels"], test_features, images["test_labels"], self.regularisation
         )
-        return probe._asdict(), {}
+        return {"accuracy": probe.accuracy, "regularisation": probe.regularisation}, _packed(probe.correct)
 
 
 @dataclass(frozen=True)
@@ -224,13 +228,14 @@ class FineTuning(Cell):
         return [self.rung, self.target]
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
-        """Test accuracy after the last step; the test split is used once."""
+        """Test accuracy after the last step, and which test images are classified right; they are used once."""
         images = _images(store, self.target)
         backbone, masks = load_rung(store, self.rung)
         torch.manual_seed(self.seed)
         backbone.classifier = torch.nn.Linear(backbone.classifier.in_features, _n_classes(store, self.target))
         train(backbone, images["train_images"], images["train_labels"], self.training, self.seed, masks)
-        return {"accuracy": accuracy(backbone, images["test_images"], images["test_labels"])}, {}
+        labels, predicted = images["test_labels"], predict(backbone, images["test_images"]).argmax(1)
+        return {"accuracy": mean_class_accuracy(predicted, labels)}, _packed(predicted == labels)
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,25 @@ class Scoring(Cell):
 
 
 @dataclass(frozen=True)
+class Entropies(Cell):
+    """Entropy of the activations of every layer of a rung on the training split of a target task."""
+
+    rung: Rung | Pretraining | Released
+    target: Images
+
+    def requires(self) -> list[Cell]:
+        """The rung and the target's images."""
+        return [self.rung, self.target]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Rows like those of scores: the mean of the layers, which is the score, and each layer as a part of it."""
+        backbone, _ = _last_rung(store, self.rung)
+        layers = layer_entropies(backbone, _images(store, self.target)["train_images"])
+        rows = {None: fmean(layers.values())} | layers
+        return {"rows": [{"score": LAYER_ENTROPY, "part": part, "value": value} for part, value in rows.items()]}, {}
+
+
+@dataclass(frozen=True)
 class Ablation(Cell):
     """The Gaussian TEP-ones score of a rung on the training split of a target task, one choice changed at a time."""
 
@@ -277,13 +301,6 @@ class Ablation(Cell):
         images = _images(store, self.target)
         backbone, _ = _last_rung(store, self.rung)
         return {"rows": vary(backbone, images["train_images"], images["train_labels"])}, {}
-
-
-@torch.inference_mode()
-def predict(backbone: Backbone, images: np.ndarray) -> np.ndarray:
-    """Source-class probabilities, float32 of shape (N, n_classes), of uint8 RGB images (N, H, W, 3)."""
-    batches = torch.as_tensor(images).split(BATCH)
-    return torch.cat([backbone.eval()(backbone.prepare(batch)).softmax(1) for batch in batches]).numpy()
 
 
 def load_rung(store: Store, rung: Rung | Pretraining | Released) -> tuple[Backbone, pruning_masks.Masks]:
@@ -311,6 +328,11 @@ def _tensors(store: Store, rung: Rung | Pretraining | Released, prefix: str) -> 
 def _arrays(backbone: Backbone, prefix: str) -> dict[str, np.ndarray]:
     """Copies of all parameters and buffers."""
     return {f"{prefix}{name}": tensor.numpy().copy() for name, tensor in backbone.state_dict().items()}
+
+
+def _packed(correct: np.ndarray) -> Tensors:
+    """Whether each test image is classified right, eight to a byte."""
+    return {"correct": np.packbits(correct)}
 
 
 def _rung_record(

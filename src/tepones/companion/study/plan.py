@@ -11,14 +11,26 @@ from tepones import __version__
 from tepones.backbones.training import Training
 from tepones.common import paths
 from tepones.common.errors import TeponesError
-from tepones.common.files import write_atomically
 from tepones.companion import study
-from tepones.companion.study.cells import Ablation, FineTuning, Images, Pretraining, Released, Rung, Scoring, Transfer
+from tepones.companion.study.cells import (
+    Ablation,
+    Entropies,
+    FineTuning,
+    Images,
+    Pretraining,
+    Released,
+    Rung,
+    Scoring,
+    Transfer,
+)
 from tepones.companion.study.costs import group
 from tepones.companion.study.profiles import Ladder, Profile, TaskSize
 from tepones.companion.study.records import Cell, Record, Store, identity, versions
 from tepones.companion.study.runner import Job, run
 from tepones.companion.study.tables import FULL, PROBE
+
+#: Tables whose rows belong to a ladder.
+_OF_LADDERS = ("rungs", "transfer", "scores", study.CORRECT, study.ABLATIONS)
 
 
 def store(profile: Profile) -> Store:
@@ -51,8 +63,11 @@ def rungs(ladder: Ladder) -> list[Pretraining | Released | Rung]:
 
 def evaluations(
     profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung
-) -> Iterator[tuple[Images, list[tuple[str, int, Transfer | FineTuning]], Scoring]]:
-    """Cells that judge a rung on every target: of its transfer accuracy, with protocol and repeat, and its scores."""
+) -> Iterator[tuple[Images, list[tuple[str, int, Transfer | FineTuning]], list[Scoring | Entropies]]]:
+    """Cells that judge a rung on every target: of its transfer accuracy, with protocol and repeat, and its scores.
+
+    Where the entropy of the encoder's output is wanted, that of every layer is computed too.
+    """
     full = profile.full_fine_tuning
     for size in profile.targets:
         target = images(size, ladder.pixels)
@@ -62,7 +77,10 @@ def evaluations(
         if full and ladder.name in full.ladders and size.task in full.targets:
             training = Training(**full.training.model_dump())
             judged += [(FULL, repeat, FineTuning(rung, target, training, repeat)) for repeat in range(full.repeats)]
-        yield target, judged, Scoring(rung, target, profile.scores)
+        scored: list[Scoring | Entropies] = [Scoring(rung, target, profile.scores)]
+        if "entropi" in profile.scores:
+            scored.append(Entropies(rung, target))
+        yield target, judged, scored
 
 
 def ablations(profile: Profile, ladder: Ladder, rung: Pretraining | Released | Rung) -> list[Ablation]:
@@ -83,8 +101,8 @@ def jobs(profile: Profile, ladders: Iterable[Ladder]) -> list[Job]:
             judging = list(evaluations(profile, ladder, rung))
             found |= dict.fromkeys((target,) for target, _, _ in judging)
             quick: list[Cell] = []
-            for _, judged, scoring in judging:
-                quick += [cell for protocol, _, cell in judged if protocol == PROBE] + [scoring]
+            for _, judged, scored in judging:
+                quick += [cell for protocol, _, cell in judged if protocol == PROBE] + scored
                 last |= dict.fromkeys((cell,) for protocol, _, cell in judged if protocol == FULL)
             found[tuple(quick)] = None
             last |= dict.fromkeys((cell,) for cell in ablations(profile, ladder, rung))
@@ -130,7 +148,7 @@ def write_tables(profile: Profile) -> None:
     """
     found = tables(profile, store(profile))
     for name, table in {**found, study.PROVENANCE: provenance(profile, found)}.items():
-        write_atomically(paths.records(profile.name) / f"{name}.csv", study.to_csv(table).encode())
+        study.write(paths.records(profile.name), name, table)
 
 
 def costs(profile: Profile) -> pd.DataFrame:
@@ -145,7 +163,7 @@ def costs(profile: Profile) -> pd.DataFrame:
 
 
 def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
-    """Records of a profile as tidy tables `rungs`, `transfer`, `scores`, and `ablations` if there are any.
+    """Records of a profile as tidy tables: those of `study.TABLES`, and `ablations` if there are any.
 
     Raises
     ------
@@ -153,7 +171,7 @@ def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
         If no ladder is complete.
     """
     before = study.published(profile.name)
-    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
+    pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in _OF_LADDERS}
     for ladder in profile.ladders:
         rows = _rows(profile, ladder, records) or _published_rows(profile, ladder, before)
         for name, table in (rows or {}).items():
@@ -161,7 +179,27 @@ def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
                 pieces[name].append(table)
     if not pieces["rungs"]:
         raise TeponesError(f"no ladder of profile {profile.name} is complete; tepones run --profile {profile.name}")
-    return {name: pd.concat(found, ignore_index=True) for name, found in pieces.items() if found}
+    found = {name: pd.concat(parts, ignore_index=True) for name, parts in pieces.items() if parts}
+    return found | {study.TEST_IMAGES: _test_images(profile, records, before)}
+
+
+def _test_images(profile: Profile, records: Store, before: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Class and group of each test image of each target, in the order of the packed correctness.
+
+    Which images are for testing does not depend on their size in pixels: those of any ladder tell it.
+    """
+    parts = []
+    for size in profile.targets:
+        cells = [images(size, ladder.pixels) for ladder in profile.ladders]
+        record = next((record for record in map(records.get, dict.fromkeys(cells)) if record), None)
+        if record:
+            tensors = record.tensors()
+            columns = {"label": tensors["test_labels"], "group": tensors["test_groups"]}
+            parts.append(pd.DataFrame({"target": size.task, **columns}))
+        else:
+            known = before[study.TEST_IMAGES]
+            parts.append(known[known["target"] == size.task])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.DataFrame] | None:
@@ -169,7 +207,7 @@ def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.Data
 
     Of full fine-tuning and ablations there are the rows that exist: they come last.
     """
-    rows: dict[str, list[dict]] = {name: [] for name in (*study.TABLES, study.ABLATIONS)}
+    rows: dict[str, list[dict]] = {name: [] for name in _OF_LADDERS}
     for level, rung in enumerate(rungs(ladder)):
         place = {"ladder": ladder.name, "rung": level}
         about = {"method": ladder.method, "seed": ladder.seed, "backbone": ladder.backbone}
@@ -177,19 +215,22 @@ def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.Data
         if found is None:
             return None
         rows["rungs"].append(place | about | _measured(found) | _made(found, rung) | {"current": True})
-        for target, judged, scoring in evaluations(profile, ladder, rung):
+        for target, judged, scored in evaluations(profile, ladder, rung):
             place["target"] = target.task
             for protocol, repeat, cell in judged:
                 found = records.get(cell)
                 if found is None and protocol == PROBE:
                     return None
                 if found is not None:
-                    row = {"protocol": protocol, "repeat": repeat, **found.values}
-                    rows["transfer"].append(place | row | _made(found, cell))
-            found = records.get(scoring)
-            if found is None:
-                return None
-            rows["scores"] += [place | row | {"cell": identity(scoring)} for row in found.values["rows"]]
+                    run = place | {"protocol": protocol, "repeat": repeat}
+                    rows["transfer"].append(run | found.values | _made(found, cell))
+                    packed = found.tensors()["correct"].tobytes()
+                    rows[study.CORRECT].append(run | {"correct": packed, "cell": identity(cell)})
+            for cell in scored:
+                found = records.get(cell)
+                if found is None:
+                    return None
+                rows["scores"] += [place | row | {"cell": identity(cell)} for row in found.values["rows"]]
         for cell in ablations(profile, ladder, rung):
             found = records.get(cell)
             place["target"] = cell.target.task
@@ -202,7 +243,7 @@ def _published_rows(
     profile: Profile, ladder: Ladder, before: dict[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame] | None:
     """Rows of a ladder that was published before, or None; `current` only if every cell is what it would be now."""
-    rows = {name: table[table["ladder"] == ladder.name].copy() for name, table in before.items()}
+    rows = {name: table[table["ladder"] == ladder.name].copy() for name, table in before.items() if name in _OF_LADDERS}
     if not rows or rows["rungs"].empty:
         return None
     expected = {identity(cell) for cell in cells(profile, ladder)}
@@ -214,9 +255,9 @@ def cells(profile: Profile, ladder: Ladder) -> Iterator[Cell]:
     """Every cell that has a row in a table of the study."""
     for rung in rungs(ladder):
         yield rung
-        for _, judged, scoring in evaluations(profile, ladder, rung):
+        for _, judged, scored in evaluations(profile, ladder, rung):
             yield from (cell for _, _, cell in judged)
-            yield scoring
+            yield from scored
         yield from ablations(profile, ladder, rung)
 
 

@@ -9,7 +9,7 @@ from tepones.common import paths
 from tepones.common.config import Place, Strict, first_error, read_yaml
 from tepones.common.errors import UsageError, choose
 from tepones.common.registry import Registry
-from tepones.pruning import CRITERIA, SCHEDULES
+from tepones.pruning import CRITERIA, SCHEDULES, UNPRUNED
 from tepones.scores import SCORES
 from tepones.tasks import TASKS
 
@@ -20,19 +20,23 @@ Positive = Annotated[float, Field(gt=0)]
 def _known(registry: Registry):
     """A pydantic check that a name is registered."""
 
-    def check(name: str) -> str:
-        registry.module(name)
+    def check(name: str | None) -> str | None:
+        if name is not None:
+            registry.module(name)
         return name
 
     return check
 
 
 class TaskSize(Strict):
-    """A task, how many images of each class to take at most, and the number of classes if not the official one."""
+    """A task, how many images of each class to take at most, and the number of classes if not the official one.
+
+    Without a number for testing, every image that is not for training is a test image.
+    """
 
     task: str
     train_per_class: Count
-    test_per_class: Count
+    test_per_class: Count | None = None
     classes: Count | None = None
 
     _task = field_validator("task")(_known(TASKS))
@@ -57,7 +61,7 @@ class Ladder(Strict):
     pretraining: TrainingSize | None = None
     weights: str | None = None
     objective: str = "supervised"
-    criterion: str
+    criterion: str | None = None
     schedule: str
     scope: Literal["global", "layer"] = "global"
     fine_tuning: TrainingSize
@@ -83,10 +87,18 @@ class Ladder(Strict):
             raise ValueError("a ladder starts from a pretraining or from weights: give one of the two")
         return self
 
+    @model_validator(mode="after")
+    def _one_criterion(self) -> "Ladder":
+        if self.criterion is None and self.schedule not in UNPRUNED:
+            raise ValueError(f"schedule {self.schedule} needs a criterion")
+        if self.criterion is not None and self.schedule in UNPRUNED:
+            raise ValueError(f"schedule {self.schedule} removes nothing: it takes no criterion")
+        return self
+
     @property
     def method(self) -> str:
-        """The pruning method in words: criterion and schedule, after the label if there is one."""
-        return f"{self.label} {self.criterion} {self.schedule}".strip()
+        """The pruning method in words: criterion and schedule, after the label, as far as there are any."""
+        return " ".join(filter(None, (self.label, self.criterion, self.schedule)))
 
     @property
     def name(self) -> str:

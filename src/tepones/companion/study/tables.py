@@ -8,10 +8,13 @@ import pandas as pd
 from tepones import agreement
 from tepones.common import paths
 from tepones.common.errors import TeponesError, choose
+from tepones.common.files import write_atomically
 from tepones.companion.study import profiles
 
+#: Whether each test image is classified right, and what is known of the test images.
+CORRECT, TEST_IMAGES = "correct", "test_images"
 #: Tables of a study, as documented in `data/records/README.md`.
-TABLES = ("rungs", "transfer", "scores")
+TABLES = ("rungs", "transfer", "scores", CORRECT, TEST_IMAGES)
 #: And a table that not every study has.
 ABLATIONS = "ablations"
 PROVENANCE = "provenance"
@@ -19,6 +22,9 @@ COSTS = "costs"
 
 #: What transfer accuracy is measured by.
 PROTOCOLS = PROBE, FULL = ("probe", "fine-tuning")
+
+#: A table of more bytes than this is stored as Parquet, and so is one that holds bytes; others as CSV, to be looked at.
+LARGEST_CSV = 2**20
 
 
 def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
@@ -33,39 +39,89 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``rungs``: one row for each ladder × rung; ``transfer``: × target; ``scores``: × target × score; where the
+        ``rungs``: one row for each ladder × rung; ``transfer``: × target; ``scores``: × target × score; ``correct``:
+        as ``transfer``, with the packed correctness of the test images, which ``test_images`` describes; where the
         profile has them, ``ablations``: × target × choice × level.
+
+    Raises
+    ------
+    UsageError
+        If there is no such profile.
+    TeponesError
+        If there are no such records, or they are those of the first study, which kept no correctness.
     """
     choose("profile", profile, profiles.names())
     folders = {"published": paths.published_records, "live": paths.records}
     choose("kind of records", records, folders)
     folder = folders[records](profile)
-    missing = [name for name in TABLES if not (folder / f"{name}.csv").is_file()]
-    if missing:
-        make = f"tepones run --profile {profile}" + (" and tepones publish" if records == "published" else "")
+    make = f"tepones run --profile {profile}" + (" and tepones publish" if records == "published" else "")
+    missing = [name for name in TABLES if not _file(folder, name)]
+    if missing and set(missing) <= {CORRECT, TEST_IMAGES}:
         raise TeponesError(
-            f"no {records} records of profile {profile}: {missing[0]}.csv is missing in {folder}; {make}"
+            f"{folder}: records of the first study, which did not keep which test images are classified right; {make}"
         )
+    if missing:
+        raise TeponesError(f"no {records} records of profile {profile}: {missing[0]} is missing in {folder}; {make}")
     return _read(folder)
 
 
 def published(profile: str) -> dict[str, pd.DataFrame]:
-    """Committed tables of a profile, or none if it has not been published."""
+    """Committed tables of a profile, or none if it has not been published, or by the first study only."""
     folder = paths.published_records(profile)
-    if not all((folder / f"{name}.csv").is_file() for name in TABLES):
-        return {}
-    return _read(folder)
+    return _read(folder) if all(_file(folder, name) for name in TABLES) else {}
 
 
 def typical_costs(profile: str) -> dict[str, float]:
     """Mean seconds of the groups of cells of a profile, as published, or none: see `tepones.companion.study.costs`."""
-    path = paths.published_records(profile) / f"{COSTS}.csv"
-    return dict(pd.read_csv(path, index_col="group")["seconds"]) if path.is_file() else {}
+    path = _file(paths.published_records(profile), COSTS)
+    return dict(read(path).set_index("group")["seconds"]) if path else {}
+
+
+def files(folder: Path) -> list[Path]:
+    """Files of the tables in a folder, sorted."""
+    return sorted(path for suffix in ("csv", "parquet") for path in folder.glob(f"*.{suffix}"))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A stored table."""
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+def write(folder: Path, name: str, table: pd.DataFrame) -> Path:
+    """Store a table, as CSV if it is small and has no bytes, else as Parquet; numbers with seven significant digits.
+
+    Returns
+    -------
+    Path
+        The file. One of the other kind is removed.
+    """
+    text = None if any(isinstance(value, bytes) for value in table.iloc[:1].to_numpy().flat) else to_csv(table).encode()
+    if text is not None and len(text) <= LARGEST_CSV:
+        path, other = folder / f"{name}.csv", folder / f"{name}.parquet"
+    else:
+        path, other = folder / f"{name}.parquet", folder / f"{name}.csv"
+        numbers = table.select_dtypes("floating")
+        table = table.assign(**{column: [float(f"{value:.7g}") for value in numbers[column]] for column in numbers})
+        text = table.to_parquet(index=False, compression="zstd")
+    write_atomically(path, text)
+    other.unlink(missing_ok=True)
+    return path
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """A table as CSV text: UTF-8, LF, seven significant digits."""
+    text = io.StringIO()
+    table.to_csv(text, index=False, float_format="%.7g", lineterminator="\n")
+    return text.getvalue()
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in files(folder) if path.stem == name), None)
 
 
 def _read(folder: Path) -> dict[str, pd.DataFrame]:
-    names = [name for name in (*TABLES, ABLATIONS) if (folder / f"{name}.csv").is_file()]
-    return {name: pd.read_csv(folder / f"{name}.csv") for name in names}
+    found = {name: _file(folder, name) for name in (*TABLES, ABLATIONS)}
+    return {name: read(path) for name, path in found.items() if path}
 
 
 def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFrame:
@@ -90,7 +146,9 @@ def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFram
     transfer = transfer.groupby(["ladder", "rung", "target"], as_index=False, sort=False)["accuracy"].mean()
     about = rungs[["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]]
     judged = transfer[["ladder", "rung", "target", "accuracy"]].merge(about, on=["ladder", "rung"])
-    scored = judged.merge(study["scores"][["ladder", "rung", "target", "score", "value"]], how="left")
+    whole = study["scores"]
+    whole = whole[whole["part"].isna()] if "part" in whole else whole
+    scored = judged.merge(whole[["ladder", "rung", "target", "score", "value"]], how="left")
     controls = [
         judged.assign(score="source_accuracy", value=judged["source_accuracy"]),
         judged.assign(score="sparsity", value=-judged["sparsity"]),
@@ -98,10 +156,3 @@ def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFram
     # Of released weights the source accuracy is not known: no control there.
     frame = pd.concat([scored, *controls], ignore_index=True)[list(agreement.COLUMNS)]
     return frame.dropna(subset="value", ignore_index=True)
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """A table as CSV text: UTF-8, LF, seven significant digits."""
-    text = io.StringIO()
-    table.to_csv(text, index=False, float_format="%.7g", lineterminator="\n")
-    return text.getvalue()
