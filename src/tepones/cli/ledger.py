@@ -40,7 +40,7 @@ def _lines(found: "pd.DataFrame") -> list[str]:
             row["verdict"],
             row["reason"]
             if row["verdict"] == "not tested"
-            else f"{measured(row)} {row['unit']}, {row['basis']}; another verdict {row['margin']:.2f} away",
+            else f"{measured(row)} {row['unit']}, {row['basis']}; another verdict {row['slack']:.2f} away; detects {row['detects']:.2f}",
         )
         for _, row in found.iterrows()
     ]
@@ -49,7 +49,7 @@ def _lines(found: "pd.DataFrame") -> list[str]:
             "claim",
             "profile",
             "verdict",
-            "measured: mean [95 % interval], basis, how far from another verdict; or why not",
+            "measured: mean [95 % interval], basis, how far from another verdict, what was detectable; or why not",
         ),
         *rows,
     ]

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS, UNPRUNED
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select, sparsity
-from tepones.pruning.schedules import acdc, gradual, lottery, reinitialised, rigl, soft_threshold
+from tepones.pruning.schedules import acdc, control, gradual, iterative, lottery, reinitialised, rigl, soft_threshold
 
 LADDER = (0.5, 0.9, 0.99)
 NESTED = {"iterative", "one-shot", "lottery", "reinitialised", "gradual", "str"}
@@ -86,6 +87,16 @@ def test_one_shot_leaves_the_remaining_weights(trained, climb):
     for network, masks, _ in climb(trained, "magnitude", "one-shot", LADDER):
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, before[name] * masks[name] if name in masks else before[name])
+
+
+def test_the_control_trains_as_iterative_pruning_does_and_prunes_nothing(trained, setting, monkeypatch):
+    """Were nothing chosen to go, an iterative ladder would be the control."""
+    monkeypatch.setattr(iterative, "prune", lambda backbone, within, sparsity, setting: within)
+    pruned, everything = copy.deepcopy(trained), dense(trained)
+    iterative.iterative(pruned, everything, 0.8, setting())
+    masks = control.control(trained, everything, 0.8, replace(setting(), criterion=None))
+    assert sparsity(masks) == 0
+    assert all(torch.equal(tensor, pruned.state_dict()[name]) for name, tensor in trained.state_dict().items())
 
 
 def test_a_lottery_ticket_is_rewound_exactly_and_its_masks_are_those_of_the_trained_weights(trained, setting, steps):

@@ -1,7 +1,7 @@
-"""What the luck of the dense backbones does to a claim: its estimate and verdict without each family of ladders.
+"""What the luck of the dense backbones does to a claim: its estimate and verdict without each of them.
 
-Ladders that start from the same dense backbone are a family: they share what that backbone happens to be, so families,
-not ladders, are what a repetition with other seeds would replace.
+All ladders that start from one dense backbone share what it happens to be, so dense backbones, not ladders, are what a
+repetition with other seeds would replace. They are the units of a frame.
 """
 
 import math
@@ -15,15 +15,9 @@ from tepones.companion.claims.ledger import Claim, judge, values
 from tepones.companion.claims.statistic import NotTestable
 
 
-def families(rungs: pd.DataFrame) -> dict[str, str]:
-    """Family of each ladder: the cell of its dense rung, from the table `rungs` of a study."""
-    dense = rungs[rungs["rung"] == 0]
-    return dict(zip(dense["ladder"], dense["cell"], strict=True))
-
-
-def verdicts_without(claim: Claim, frame: pd.DataFrame, profile: str, family: dict[str, str]) -> dict[str, str]:
-    """Verdict on a claim with each family left out, by family."""
-    return {name: str(judge(claim, part, profile)["verdict"]) for name, part in _without_each(claim, frame, family)}
+def verdicts_without(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, str]:
+    """Verdict on a claim with each unit left out, by unit."""
+    return {name: str(judge(claim, part, profile)["verdict"]) for name, part in _without_each(claim, frame)}
 
 
 class StandardError(NamedTuple):
@@ -32,22 +26,22 @@ class StandardError(NamedTuple):
     Attributes
     ----------
     value : float
-        In the claim's unit; NaN if the claim cannot be tested without each of at least two families.
+        In the claim's unit; NaN if the claim cannot be tested without each of at least two units.
     freedom : int
-        Degrees of freedom: one less than there are families.
+        Degrees of freedom: one less than there are units.
     """
 
     value: float
     freedom: int
 
 
-def standard_error(claim: Claim, frame: pd.DataFrame, family: dict[str, str]) -> StandardError:
-    """How much a claim's estimate would differ from seed to seed: the jackknife over families.
+def standard_error(claim: Claim, frame: pd.DataFrame) -> StandardError:
+    """How much a claim's estimate would differ from seed to seed: the jackknife over units.
 
-    The jackknife's standard error is √((n − 1)/n · Σ(θᵢ − θ̄)²), of the n estimates θᵢ with one family left out
+    The jackknife's standard error is √((n − 1)/n · Σ(θᵢ − θ̄)²), of the n estimates θᵢ with one unit left out
     (Efron and Tibshirani 1993, An Introduction to the Bootstrap, eq. 11.5).
     """
-    parts = [part for _, part in _without_each(claim, frame, family)]
+    parts = [part for _, part in _without_each(claim, frame)]
     try:
         estimates = [values(claim, part).to_numpy().mean() for part in parts]
     except NotTestable:
@@ -56,10 +50,9 @@ def standard_error(claim: Claim, frame: pd.DataFrame, family: dict[str, str]) ->
     return StandardError(float(np.sqrt((n - 1) * np.var(estimates))) if n > 1 else math.nan, max(n - 1, 0))
 
 
-def _without_each(claim: Claim, frame: pd.DataFrame, family: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Frame with each family left out that the claim is about."""
+def _without_each(claim: Claim, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Frame with each unit left out that the claim is about."""
     methods = claim.only.get("method")
     about = frame[frame["method"].isin(methods)] if methods else frame
-    of_rows = frame["ladder"].map(family)
-    for name in about["ladder"].map(family).unique():
-        yield name, frame[of_rows != name]
+    for unit in about["unit"].unique():
+        yield unit, frame[frame["unit"] != unit]

@@ -1,19 +1,24 @@
 """The claims ledger: what papers say, judged by what was measured. No verdict is typed.
 
-`data/claims.yaml` lists the claims: our words, the source, a statistic of `STATISTICS` with its arguments, a
-threshold, and the profiles on which it is tested. The verdict follows from the statistic's mean over ladders and
-targets and its 95 % interval (two-level bootstrap, `tepones.agreement.two_level_interval`):
+`data/claims.yaml` lists the claims: our words, the source, the primary statistic (of `STATISTICS`) with its arguments, a
+threshold and a margin, and the profiles on which it is tested. The verdict follows from the statistic's mean over units
+and targets and its 95 % interval (`tepones.agreement.two_level_interval`). Units are what is independent: the dense
+backbones of a study, in published tables the pruning methods.
 
-* *supported*: the whole interval lies on the claimed side of the threshold;
+* *supported*: the whole interval lies on the claimed side: above or below the threshold; for claims that say *at least*
+  or *at most*, better than the threshold made worse by the margin;
 * *contradicted*: the whole interval lies on the other side;
-* *not supported*: the interval holds the threshold;
-* *not tested*: there are no data for it; the reason is given.
+* *equivalent*: neither, and the whole interval lies within the margin of the threshold;
+* *undecided*: none of these;
+* *not tested*: there are no data for it; the reason is given. A study is judged once all of its ladders are computed.
 
-The *margin* is how far estimate and interval would have to move for another verdict: the distance from the threshold to
-the nearer end of the interval, in the claim's unit.
+Beside the verdict stand two lengths in the claim's unit. The *slack* is how far estimate and interval would have to move
+for another verdict. What the design *detects* is the smallest distance from the threshold that it would have told from
+zero in four studies of five (`tepones.agreement.detectable`).
 """
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -27,6 +32,7 @@ from tepones.common.errors import TeponesError, UsageError, choose
 from tepones.companion import published, study
 from tepones.companion.claims.statistic import BOUNDS, STATISTICS, NotTestable
 from tepones.companion.study import profiles
+from tepones.companion.study.tables import LAYER_ENTROPY
 from tepones.scores import SCORES
 
 #: Source of claims that no paper makes: controls of this companion.
@@ -34,12 +40,16 @@ COMPANION = "companion"
 #: Not a profile of ours: the accuracies of sparse ImageNet models that `data/published` holds.
 PUBLISHED = "published"
 #: Profiles that claims may name before there is a file for them in `data/profiles`.
-PLANNED = ("natural", "imagenet")
-VERDICTS = ("supported", "not supported", "contradicted", "not tested")
+PLANNED = ("photographs", "imagenet")
+VERDICTS = ("supported", "equivalent", "undecided", "contradicted", "not tested")
 COLUMNS = [
-    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high", "margin"),
-    *("side", "threshold", "unit", "basis", "reason"),
+    *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high", "slack", "detects"),
+    *("side", "threshold", "margin", "unit", "basis", "reason"),
 ]
+
+
+class Unfinished(TeponesError):
+    """Part of a study is computed; the message says how much. Verdicts on it would be a look before the end."""
 
 
 class _Statement(Strict):
@@ -78,20 +88,27 @@ class Claim(_Statement):
     arguments : dict
         Its arguments.
     only : dict
-        The methods, targets, architectures or protocols that the claim is about; all by default.
-    side : {"above", "below"}
+        The methods, targets or architectures that the claim is about; all by default.
+    protocol : {"probe", "fine-tuning", "both"}
+        What transfer accuracy is measured by.
+    side : {"above", "below", "at least", "at most"}
         On which side of the threshold the claim puts the statistic.
     threshold : float
+    margin : float
+        What is too little to matter, at least 0.
     unit : str
+        In which threshold, margin and estimate are given.
     profiles : tuple of str
         Profiles on which it is tested, `PUBLISHED` among them.
     """
 
     statistic: str
     arguments: dict[str, str | float] = Field(default_factory=dict)
-    only: dict[Literal["method", "target", "architecture", "protocol"], tuple[str, ...]] = Field(default_factory=dict)
-    side: Literal["above", "below"]
+    only: dict[Literal["method", "target", "architecture"], tuple[str, ...]] = Field(default_factory=dict)
+    protocol: Literal["probe", "fine-tuning", "both"] = "probe"
+    side: Literal["above", "below", "at least", "at most"]
     threshold: float
+    margin: Annotated[float, Field(ge=0)]
     unit: str
     profiles: Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -138,9 +155,9 @@ def _check(claim: Claim) -> None:
         takes.bind(None, **claim.arguments)
     except TypeError as error:
         raise UsageError(f"arguments of {claim.statistic!r}: {error}") from error
-    for argument in ("score", "control"):
+    for argument in ("score", "over") if "score" in claim.arguments else ():
         if argument in claim.arguments:
-            choose("score", str(claim.arguments[argument]), SCORES)
+            choose("score", str(claim.arguments[argument]), [*SCORES, LAYER_ENTROPY])
     for profile in claim.profiles:
         choose("profile", profile, known_profiles())
 
@@ -158,10 +175,10 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `study.tidy`, judged by the linear probe, of the ladders whose source accuracy is known, with the
-        column protocol; for `PUBLISHED` the columns ladder, architecture, protocol, method, rung, sparsity, target,
-        accuracy. There a ladder is one pruning method of one architecture under one protocol, with the architecture's
-        dense model as its lowest rung.
+        That of `study.tidy`, by both protocols, of the ladders whose source accuracy is known, with the column protocol
+        and those of `study.with_correctness`; for `PUBLISHED` the columns ladder, unit, architecture, protocol, method,
+        rung, sparsity, target, accuracy. There a ladder is one pruning method of one architecture under one protocol,
+        with the architecture's dense model as its lowest rung, and a unit of its own.
 
     Raises
     ------
@@ -175,7 +192,20 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
         return _published_ladders()
     if profile not in profiles.names():
         raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
-    frame = study.tidy(study.load(profile, records), study.PROBE).assign(protocol=study.PROBE)
+    tables = study.load(profile, records)
+    there, planned = tables["rungs"]["ladder"].nunique(), len(profiles.load(profile).ladders)
+    if there < planned:
+        raise Unfinished(f"{there} of the {planned} ladders of profile {profile} are computed; all are judged at once")
+    return of_tables(tables)
+
+
+def of_tables(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """`measurements` of the tables of a study."""
+    frames = [
+        study.with_correctness(study.tidy(tables, protocol), tables, protocol).assign(protocol=protocol)
+        for protocol in study.PROTOCOLS
+    ]
+    frame = pd.concat(frames, ignore_index=True)
     # Claims set scores against source accuracy, which is not known of released weights.
     return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
 
@@ -188,8 +218,9 @@ def _published_ladders() -> pd.DataFrame:
     dense = dense.assign(sparsity=0.0, rung=0, accuracy=dense["accuracy"] - dense["gain"])
     both = pd.concat([dense, cells], ignore_index=True)
     both["accuracy"] /= 100
+    both["unit"] = both["ladder"]
     both["protocol"] = both["protocol"].map({"linear": study.PROBE, "full": study.FULL})
-    return both[["ladder", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
+    return both[["ladder", "unit", "architecture", "protocol", "method", "rung", "sparsity", "target", "accuracy"]]
 
 
 def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
@@ -215,24 +246,47 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
         table = values(claim, frame)
     except NotTestable as missing:
         return row | {"reason": str(missing)}
-    row["basis"] = f"{_count(len(table), 'ladder')} × {_count(table.shape[1], 'target')}"
+    unit = "ladder" if profile == PUBLISHED else "dense backbone"
+    row["basis"] = f"{_count(len(table), unit)} × {_count(table.shape[1], 'target')}"
     if len(table) < 2:
-        return row | {"reason": "one ladder does not tell how ladders vary"}
+        return row | {"reason": f"one {unit} does not tell how they vary"}
     bounds = BOUNDS.get(claim.statistic, (-float("inf"), float("inf")))
     interval = agreement.two_level_interval(table.to_numpy(), bounds=bounds)
     mean, low, high = float(interval.mean), float(interval.low), float(interval.high)
     if pd.isna(low):
-        return row | {"reason": "all ladders and targets give the same number, which does not tell how they vary"}
-    on_side, off_side = low > claim.threshold, high < claim.threshold
-    if claim.side == "below":
-        on_side, off_side = off_side, on_side
-    verdict = "supported" if on_side else "contradicted" if off_side else "not supported"
-    margin = min(abs(low - claim.threshold), abs(high - claim.threshold))
-    return row | {"estimate": mean, "low": low, "high": high, "margin": margin, "verdict": verdict}
+        return row | {"reason": "all units and targets give the same number, which does not tell how they vary"}
+    found = {"estimate": mean, "low": low, "high": high, "verdict": verdict(claim, low, high)}
+    return row | found | {"slack": slack(claim, low, high), "detects": agreement.detectable(table.to_numpy())}
+
+
+def verdict(claim: Claim, low: float, high: float) -> str:
+    """Verdict on a claim whose statistic has the interval from `low` to `high`."""
+    up = claim.side in ("above", "at least")
+    bound = _bound(claim)
+    if low > bound or high < bound:
+        return "supported" if (low > bound) == up else "contradicted"
+    within = claim.threshold - claim.margin < low and high < claim.threshold + claim.margin
+    return "equivalent" if within and claim.side in ("above", "below") else "undecided"
+
+
+def slack(claim: Claim, low: float, high: float) -> float:
+    """How far an interval would have to move, as it is, for another verdict."""
+    here = verdict(claim, low, high)
+    ends = {_bound(claim), claim.threshold - claim.margin, claim.threshold + claim.margin}
+    moves = [end - side for end in ends for side in (low, high)]
+    beyond = [(move, move + math.copysign(1e-9, move)) for move in moves]
+    return min(
+        (abs(move) for move, past in beyond if verdict(claim, low + past, high + past) != here), default=math.inf
+    )
+
+
+def _bound(claim: Claim) -> float:
+    """Where the claimed side begins."""
+    return claim.threshold + {"at least": -claim.margin, "at most": claim.margin}.get(claim.side, 0.0)
 
 
 def values(claim: Claim, frame: pd.DataFrame) -> pd.DataFrame:
-    """The claim's statistic, one row for each ladder and one column for each target; the estimate is the mean of all.
+    """The claim's statistic, one row for each unit and one column for each target; the estimate is the mean of all.
 
     Raises
     ------
@@ -242,16 +296,24 @@ def values(claim: Claim, frame: pd.DataFrame) -> pd.DataFrame:
     cells = STATISTICS.load(claim.statistic)(_selected(frame, claim), **claim.arguments)
     if cells.empty:
         raise NotTestable("the study has no ladder or target besides to choose the rung by")
-    return cells.pivot(index="ladder", columns="target", values="value")
+    table = cells.pivot_table(index="unit", columns="target", values="value")
+    if table.isna().any(axis=None):
+        unit, target = table.stack(future_stack=True).loc[lambda cell: cell.isna()].index[0]
+        raise NotTestable(f"target {target} lacks a unit that other targets have ({unit})")
+    return table
 
 
 def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
-    fields = claim.model_dump(include={"claim", "source", "words", "side", "threshold", "unit"})
+    fields = claim.model_dump(include={"claim", "source", "words", "side", "threshold", "margin", "unit"})
     return dict.fromkeys(COLUMNS) | fields | {"profile": profile, "verdict": "not tested"}
 
 
 def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """What a claim is about; every name that it gives must be there."""
+    if claim.protocol != "both":
+        if claim.protocol not in set(frame["protocol"]):
+            raise NotTestable(f"the study has no accuracies by {claim.protocol}")
+        frame = frame[frame["protocol"] == claim.protocol]
     for column, wanted in claim.only.items():
         absent = set(wanted) - set(frame.get(column, ()))
         if absent:
@@ -292,6 +354,8 @@ def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
             frames[profile] = measurements(profile, kind)
         except UsageError:
             raise
+        except Unfinished as unfinished:
+            frames[profile] = str(unfinished)
         except TeponesError:
             frames[profile] = f"no {kind} records of profile {profile} yet"
 
@@ -315,7 +379,7 @@ def _profiles(claim: Claim | Untested) -> tuple[str, ...]:
 
 def _table(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=COLUMNS)
-    numbers = ["estimate", "low", "high", "margin", "threshold"]
+    numbers = ["estimate", "low", "high", "slack", "detects", "threshold", "margin"]
     words = [column for column in COLUMNS if column not in numbers]
     return table.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(words, ""))
 

@@ -14,7 +14,7 @@ from tepones.common import paths
 from tepones.common.errors import UsageError
 from tepones.companion import study
 from tepones.companion.claims import families
-from tepones.companion.claims.ledger import Claim, claims, judge
+from tepones.companion.claims.ledger import Claim, claims, judge, of_tables
 from tepones.companion.study.profiles import Profile
 
 #: What is compared: table, its identifying columns, the value.
@@ -77,7 +77,7 @@ def compare(profile: str, records: str) -> Report:
         If either set of records is missing.
     """
     published, here = study.load(profile, "published"), study.load(profile, records)
-    both = [(study.tidy(tables), families.families(tables["rungs"])) for tables in (published, here)]
+    both = [of_tables(tables) for tables in (published, here)]
     about = [claim for claim in claims() if isinstance(claim, Claim) and profile in claim.profiles]
     rows = [_compared(claim, profile, both, len(about)) for claim in about]
     verdicts, differences = pd.DataFrame(rows, columns=VERDICTS), _differences(published, here)
@@ -90,16 +90,16 @@ def compare(profile: str, records: str) -> Report:
     return Report(outcome, verdicts, n_same, differences, _provenance(profile, records))
 
 
-def _compared(claim: Claim, profile: str, both: list[tuple[pd.DataFrame, dict[str, str]]], n: int) -> dict[str, object]:
+def _compared(claim: Claim, profile: str, both: list[pd.DataFrame], n: int) -> dict[str, object]:
     """One claim on two sets of records, of `n` claims that are looked at.
 
     Where nothing but seeds differs, the difference of two independent estimates, over the root of their summed squared
     standard errors, has about Student's distribution, with the degrees of freedom of both. All claims together are
     wrongly said to differ with probability `LEVEL` at most (Bonferroni).
     """
-    before, now = (judge(claim, frame, profile) for frame, _ in both)
+    before, now = (judge(claim, frame, profile) for frame in both)
     difference = math.nan if None in (before["estimate"], now["estimate"]) else now["estimate"] - before["estimate"]
-    errors = [families.standard_error(claim, frame, family) for frame, family in both]
+    errors = [families.standard_error(claim, frame) for frame in both]
     freedom = sum(error.freedom for error in errors)
     by_seeds = stats.t.isf(LEVEL / 2 / n, freedom) * math.hypot(*(error.value for error in errors))
     if difference == 0:

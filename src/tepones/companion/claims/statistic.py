@@ -1,8 +1,9 @@
-"""Statistics that claims are judged by: each turns a study's tidy frame into one number per ladder and target.
+"""Statistics that claims are judged by: each turns a study's tidy frame into one number per dense backbone and target.
 
-A statistic is a function of the tidy frame of `study.tidy` (and of arguments that the claim states) that
-returns a frame with the columns ladder, target, value. A new one is one function and one line in `STATISTICS`.
-Frames of published tables (`ledger.measurements`) have the same columns as far as their source gives them.
+A statistic is a function of the frame of `ledger.measurements` (and of arguments that the claim states) that returns a
+frame with the columns unit, target, value. Units are what is independent of one another: the dense backbones, however
+many ladders start from one; of several rows of a unit and target the mean counts. A new statistic is one function and
+one line in `STATISTICS`. Frames of published tables have the same columns as far as their source gives them.
 """
 
 from collections.abc import Callable
@@ -14,33 +15,39 @@ from tepones import agreement
 from tepones.common.errors import TeponesError
 from tepones.common.registry import Registry
 from tepones.companion import study
+from tepones.pruning import UNPRUNED
+
+_HERE = "tepones.companion.claims.statistic"
 
 STATISTICS = Registry(
     "statistic",
     {
-        "gain over dense": "tepones.companion.claims.statistic:gain_over_dense",
-        "gain at a common level": "tepones.companion.claims.statistic:gain_at_a_common_level",
-        "gain of a chosen backbone": "tepones.companion.claims.statistic:gain_of_a_chosen_backbone",
-        "change from dense": "tepones.companion.claims.statistic:change_from_dense",
-        "change of source accuracy": "tepones.companion.claims.statistic:change_of_source_accuracy",
-        "frozen above full": "tepones.companion.claims.statistic:frozen_above_full",
-        "agreement": "tepones.companion.claims.statistic:score_agreement",
-        "agreement above control": "tepones.companion.claims.statistic:agreement_above_control",
-        "regret": "tepones.companion.claims.statistic:regret",
-        "advantage of method": "tepones.companion.claims.statistic:advantage_of_method",
-        "paired advantage": "tepones.companion.claims.statistic:paired_advantage",
-        "paired advantage on source": "tepones.companion.claims.statistic:paired_advantage_on_source",
-        "least paired advantage on source": "tepones.companion.claims.statistic:least_paired_advantage_on_source",
-        "distance between methods": "tepones.companion.claims.statistic:distance_between_methods",
+        "gain over dense": f"{_HERE}:gain_over_dense",
+        "gain over control": f"{_HERE}:gain_over_control",
+        "control over dense": f"{_HERE}:control_over_dense",
+        "gain at a common level": f"{_HERE}:gain_at_a_common_level",
+        "gain of a chosen backbone": f"{_HERE}:gain_of_a_chosen_backbone",
+        "change from dense": f"{_HERE}:change_from_dense",
+        "change of source accuracy": f"{_HERE}:change_of_source_accuracy",
+        "frozen above full": f"{_HERE}:frozen_above_full",
+        "agreement": f"{_HERE}:score_agreement",
+        "advantage in agreement": f"{_HERE}:advantage_in_agreement",
+        "cross-fitted regret": f"{_HERE}:cross_fitted_regret",
+        "gain of the choice": f"{_HERE}:gain_of_the_choice",
+        "choice above common level": f"{_HERE}:choice_above_common_level",
+        "advantage of method": f"{_HERE}:advantage_of_method",
+        "advantage of method on source": f"{_HERE}:advantage_of_method_on_source",
+        "least advantage of method on source": f"{_HERE}:least_advantage_of_method_on_source",
+        "distance between methods": f"{_HERE}:distance_between_methods",
     },
 )
 
 #: Where a statistic can lie at all, if not anywhere: intervals are cut there.
 BOUNDS = {
     "agreement": (-1, 1),
-    "agreement above control": (-2, 2),
+    "advantage in agreement": (-2, 2),
     "frozen above full": (-1, 1),
-    "regret": (0, 100),
+    "cross-fitted regret": (-100, 100),
     "distance between methods": (0, 100),
 }
 
@@ -63,14 +70,34 @@ def gain_over_dense(frame: pd.DataFrame) -> pd.DataFrame:
     same target; taking the ladder's own best rung would find a gain in pure noise. Ladders whose method has only
     one are left out.
     """
-    rows = []
-    for (method, target), group in _rungs(frame).groupby(["method", "target"], sort=False):
+    rungs, rows = _rungs(frame), []
+    unit = _units(rungs)
+    for (method, target), group in rungs.groupby(["method", "target"], sort=False):
         table = group.pivot(index="ladder", columns="rung", values="accuracy")
         for ladder in table.index if len(table) > 1 else ():
             chosen = table.drop(index=ladder)[[rung for rung in table if rung > 0]].mean().idxmax()
             gain = 100 * (table.loc[ladder, chosen] - table.loc[ladder, 0])
-            rows.append({"ladder": ladder, "target": target, "method": method, "value": gain})
-    return pd.DataFrame(rows, columns=["ladder", "target", "method", "value"])
+            rows.append({"unit": unit[ladder], "target": target, "method": method, "value": gain})
+    return pd.DataFrame(rows, columns=["unit", "target", "method", "value"])
+
+
+def gain_over_control(frame: pd.DataFrame, method: str, control: str, low: float, high: float) -> pd.DataFrame:
+    """Accuracy points of pruned rungs over rungs that had the same trainings and lost nothing.
+
+    Mean over the rungs of `method` with a sparsity from `low` to `high`; the ladder of the method `control` that starts
+    from the same dense backbone is compared rung by rung. This is what pruning does, apart from the training.
+    """
+    return _mean(_between(paired(frame, method, control), low, high))
+
+
+def control_over_dense(frame: pd.DataFrame, method: str, control: str, low: float, high: float) -> pd.DataFrame:
+    """Accuracy points that the trainings alone win over the dense backbone.
+
+    Of the control's rungs to which `gain_over_control` compares those of `method`.
+    """
+    placed = _between(paired(frame, method, control), low, high)[["unit", "rung", "target"]]
+    own = gains(_rungs(_of_method(frame, control)))
+    return _mean(own.merge(placed, on=["unit", "rung", "target"]).rename(columns={"gain": "value"}))
 
 
 def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
@@ -79,48 +106,41 @@ def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
     What a user wins who prunes once for all tasks and did not know this one. It needs no second ladder.
     """
     rows = []
-    for ladder, group in gains(_rungs(frame)).groupby("ladder", sort=False):
-        table = group.pivot(index="rung", columns="target", values="gain").drop(index=0)
-        for target in table if table.shape[1] > 1 else ():
-            chosen = table.drop(columns=target).mean(axis=1).idxmax()
-            rows.append({"ladder": ladder, "target": target, "value": table.loc[chosen, target]})
-    return pd.DataFrame(rows, columns=["ladder", "target", "value"])
+    for unit, table in _by_target(gains(_rungs(frame)), "gain"):
+        table = table.drop(index=0)
+        rows += [(unit, target, table.loc[level, target]) for target, level in _best_elsewhere(table)]
+    return pd.DataFrame(rows, columns=["unit", "target", "value"])
 
 
 def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
     """Accuracy points over dense of the one sparse backbone, of any method, that is best on the *other* targets.
 
     What can be had where a paper says that sparse models *can* be better, without choosing method and level by
-    the result. One row for each architecture and target.
+    the result. A unit is an architecture.
     """
     sparse = gains(_rungs(frame)).query("rung > 0")
     rows = []
     for architecture, group in sparse.groupby("architecture", sort=False):
         table = group.pivot(index=["ladder", "rung"], columns="target", values="gain")
-        for target in table if table.shape[1] > 1 else ():
-            chosen = table.drop(columns=target).mean(axis=1).idxmax()
-            rows.append({"ladder": architecture, "target": target, "value": table.loc[chosen, target]})
-    return pd.DataFrame(rows, columns=["ladder", "target", "value"])
+        rows += [(architecture, target, table.loc[chosen, target]) for target, chosen in _best_elsewhere(table)]
+    return pd.DataFrame(rows, columns=["unit", "target", "value"])
 
 
 def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
-    inside = _between(gains(_rungs(frame)), low, high).groupby(["ladder", "target"], sort=False)["gain"].mean()
-    return inside.dropna().rename("value").reset_index()
+    inside = _between(gains(_rungs(frame)), low, high).dropna(subset="gain")
+    return _mean(inside.rename(columns={"gain": "value"}))
 
 
 def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """`change_from_dense` of the accuracy on the source task, by the network's own classifier."""
-    if "source_accuracy" not in frame:
-        raise NotTestable("the study has no source accuracies")
-    return change_from_dense(frame.assign(accuracy=frame["source_accuracy"], target="source task"), low, high)
+    return change_from_dense(on_source(frame), low, high)
 
 
 def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
     """Share of a method's levels above dense with a frozen encoder, minus the share with full fine-tuning.
 
-    In [-1, 1]. Both shares are those of the same backbones on the same target; a ladder is a method of one
-    architecture.
+    In [-1, 1]. Both shares are those of the same backbones on the same target; a unit is a method of one architecture.
     """
     if set(frame["protocol"]) != set(study.PROTOCOLS):
         raise NotTestable("the study has no accuracies of both protocols, frozen and fully fine-tuned")
@@ -128,92 +148,105 @@ def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
     above = sparse.assign(above=sparse["gain"] > 0)
     shares = above.groupby(["architecture", "method", "target", "protocol"])["above"].mean().unstack("protocol")
     found = (shares[study.PROBE] - shares[study.FULL]).rename("value").reset_index()
-    return found.assign(ladder=found["architecture"] + " " + found["method"])
+    return found.assign(unit=found["architecture"] + " " + found["method"])
 
 
-def score_agreement(frame: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Weighted Kendall τ between score and accuracy over the rungs of a ladder, in [-1, 1].
+def score_agreement(frame: pd.DataFrame, score: str, most: float = 1.0) -> pd.DataFrame:
+    """Weighted Kendall τ between score and accuracy over the rungs of a ladder up to the sparsity `most`, in [-1, 1].
 
     A score that gives every rung the same value ranks nothing and counts as 0.
     """
-    return _in_ladders(frame, score, agreement.weighted_tau)
+    return _in_ladders(frame, score, most, lambda value, rungs: agreement.weighted_tau(value, _accuracy(rungs)))
 
 
-def agreement_above_control(frame: pd.DataFrame, score: str, control: str) -> pd.DataFrame:
-    """Weighted τ of a score minus that of a control on the same ladder and target, in [-2, 2]."""
-    found, other = (_in_ladders(frame, name, agreement.weighted_tau) for name in (score, control))
-    both = found.merge(other, on=["ladder", "target"], suffixes=("", "_control"))
-    return both.assign(value=both["value"] - both["value_control"])
+def advantage_in_agreement(frame: pd.DataFrame, score: str, over: str, most: float = 1.0) -> pd.DataFrame:
+    """Weighted τ of a score minus that of another on the same ladder and target, in [-2, 2]."""
+    found, other = (score_agreement(frame, name, most) for name in (score, over))
+    both = found.merge(other, on=["ladder", "target", "unit"], suffixes=("", "_other"))
+    return both.assign(value=both["value"] - both["value_other"])
 
 
-def regret(frame: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Accuracy points lost by taking the rung that the score ranks first, at least 0."""
-    return _in_ladders(frame, score, agreement.regret)
+def cross_fitted_regret(frame: pd.DataFrame, score: str, most: float = 1.0) -> pd.DataFrame:
+    """Accuracy points lost by taking the rung that the score ranks first, without the winner's curse.
 
-
-def advantage_of_method(frame: pd.DataFrame, method: str, over: str, above: float = 0.0) -> pd.DataFrame:
-    """Accuracy points by which a method's ladders exceed another's mean, over rungs at sparsity `above` or more.
-
-    Rungs are matched by their place in the ladder.
+    That of `agreement.cross_fitted_regret`: the best rung is found on one half of the test images and judged on the
+    other. Among the rungs up to the sparsity `most`; may be below 0.
     """
-    rungs = _rungs(frame)
-    for name in (method, over):
-        if name not in set(rungs["method"]):
-            raise NotTestable(f"the study has no ladder of {name}")
-    rungs = rungs[(rungs["rung"] > 0) & (rungs["sparsity"] >= above)]
-    others = rungs[rungs["method"] == over].groupby(["target", "rung"])["accuracy"].mean()
-    own = rungs[rungs["method"] == method].join(others.rename("other"), on=["target", "rung"])
-    own["value"] = 100 * (own["accuracy"] - own["other"])
-    return own.groupby(["ladder", "target"], sort=False)["value"].mean().reset_index()
+    if "correct" not in frame:
+        raise NotTestable("the study did not keep which test images are classified right")
+
+    def regret(value: np.ndarray, rungs: pd.DataFrame) -> float:
+        images = rungs["images"].iloc[0]
+        return float(agreement.cross_fitted_regret(value, study.unpacked(rungs["correct"], images), *images))
+
+    return _in_ladders(frame, score, most, regret)
 
 
-def paired_advantage(frame: pd.DataFrame, method: str, over: str, low: float, high: float) -> pd.DataFrame:
-    """Accuracy points by which a method's ladder exceeds that of another method *with the same seed*.
+def gain_of_the_choice(frame: pd.DataFrame, score: str, most: float = 1.0) -> pd.DataFrame:
+    """Accuracy points over the dense backbone of the rung that the score ranks first, the dense one among them."""
 
-    Mean over the rungs with a sparsity from `low` to `high`. Ladders of one seed share the dense backbone, so their
-    difference does not hold what that backbone happens to be.
+    def gain(value: np.ndarray, rungs: pd.DataFrame) -> float:
+        return 100 * (_chosen(value, rungs) - _accuracy(rungs)[0])
+
+    return _in_ladders(frame, score, most, gain)
+
+
+def choice_above_common_level(frame: pd.DataFrame, score: str, most: float = 1.0) -> pd.DataFrame:
+    """Accuracy points of the rung that the score ranks first over the rung that is best on the *other* targets.
+
+    The harder test: who looks at no image of a target can still take the one rung that serves other tasks best.
     """
-    inside = _between(paired(frame, method, over), low, high)
-    return inside.groupby(["ladder", "target"], sort=False)["value"].mean().reset_index()
+    chosen = _in_ladders(frame, score, most, _chosen)
+    reached = _rungs(frame)
+    reached = reached[reached["sparsity"] <= most + _CLOSE]
+    rows = []
+    for ladder, group in reached.groupby("ladder", sort=False):
+        table = group.pivot(index="rung", columns="target", values="accuracy")
+        rows += [(ladder, target, table.loc[level, target]) for target, level in _best_elsewhere(table)]
+    both = chosen.merge(pd.DataFrame(rows, columns=["ladder", "target", "common"]))
+    return both.assign(value=100 * (both["value"] - both["common"]))
 
 
-def paired_advantage_on_source(frame: pd.DataFrame, method: str, over: str, low: float, high: float) -> pd.DataFrame:
-    """`paired_advantage` in the accuracy on the source task, by the network's own classifier."""
-    return paired_advantage(on_source(frame), method, over, low, high)
+def advantage_of_method(frame: pd.DataFrame, method: str, over: str, low: float, high: float) -> pd.DataFrame:
+    """Accuracy points by which a method's rungs exceed those of another method *from the same dense backbone*.
 
-
-def least_paired_advantage_on_source(frame: pd.DataFrame, method: str, over: str) -> pd.DataFrame:
-    """`paired_advantage_on_source` at the one rung where the *other* seeds' mean advantage is least.
-
-    For claims about every sparsity: where this is above 0, so is the rest. Taking each seed's own least would find a
-    disadvantage in pure noise.
+    Mean over the rungs with a sparsity from `low` to `high`; what the dense backbone happens to be plays no part.
     """
-    table = paired(on_source(frame), method, over).pivot(index="ladder", columns="rung", values="value")
+    return _mean(_between(paired(frame, method, over), low, high))
+
+
+def advantage_of_method_on_source(frame: pd.DataFrame, method: str, over: str, low: float, high: float) -> pd.DataFrame:
+    """`advantage_of_method` in the accuracy on the source task, by the network's own classifier."""
+    return advantage_of_method(on_source(frame), method, over, low, high)
+
+
+def least_advantage_of_method_on_source(frame: pd.DataFrame, method: str, over: str) -> pd.DataFrame:
+    """`advantage_of_method_on_source` at the one rung where the mean advantage of the *other* dense backbones is least.
+
+    For claims about every sparsity: where this is above 0, so is the rest. Taking each backbone's own least would find
+    a disadvantage in pure noise.
+    """
+    table = paired(on_source(frame), method, over).pivot(index="unit", columns="rung", values="value")
     if len(table) < 2:
-        raise NotTestable(f"one seed has ladders of {method} and {over}; the rung is chosen by other seeds")
-    least = {ladder: table.drop(index=ladder).mean().idxmin() for ladder in table.index}
-    rows = [{"ladder": ladder, "target": SOURCE, "value": table.loc[ladder, rung]} for ladder, rung in least.items()]
+        raise NotTestable(f"one dense backbone has ladders of {method} and {over}; the rung is chosen by others")
+    least = {unit: table.drop(index=unit).mean().idxmin() for unit in table.index}
+    rows = [{"unit": unit, "target": SOURCE, "value": table.loc[unit, rung]} for unit, rung in least.items()]
     return pd.DataFrame(rows)
 
 
 def paired(frame: pd.DataFrame, method: str, over: str) -> pd.DataFrame:
-    """Accuracy points, `method` minus `over`, for each seed that has ladders of both, rung and target; no dense rungs.
+    """Accuracy points, `method` minus `over`, for each dense backbone with ladders of both, rung and target.
 
-    Rungs are matched by their place in the ladder. Columns ladder (that of `method`), seed, rung, sparsity (of
+    Rungs are matched by their place in the ladder; dense ones are left out. Columns unit, seed, rung, sparsity (of
     `method`), target, value.
     """
-    rungs = _rungs(frame)
-    rungs = rungs[rungs["rung"] > 0]
-    for name in (method, over):
-        if name not in set(rungs["method"]):
-            raise NotTestable(f"the study has no ladder of {name}")
-    key = ["seed", "rung", "target"]
-    others = rungs[rungs["method"] == over].set_index(key)["accuracy"].rename("other")
-    own = rungs[rungs["method"] == method].join(others, on=key, how="inner")
-    if own.empty:
-        raise NotTestable(f"the study has no seed with ladders of both {method} and {over}")
-    own = own.assign(value=100 * (own["accuracy"] - own["other"]))
-    return own[["ladder", "seed", "rung", "sparsity", "target", "value"]]
+    own, others = (_rungs(_of_method(frame, name)).query("rung > 0") for name in (method, over))
+    key = ["unit", "rung", "target"]
+    both = own.join(others.set_index(key)["accuracy"].rename("other"), on=key, how="inner")
+    if both.empty:
+        raise NotTestable(f"the study has no dense backbone with ladders of both {method} and {over}")
+    both = both.assign(value=100 * (both["accuracy"] - both["other"]))
+    return both[["unit", "seed", "rung", "sparsity", "target", "value"]]
 
 
 def on_source(frame: pd.DataFrame) -> pd.DataFrame:
@@ -231,7 +264,7 @@ def distance_between_methods(frame: pd.DataFrame, low: float, high: float) -> pd
     inside = _between(_rungs(frame), low, high)
     if inside["method"].nunique() < 2:
         raise NotTestable("the study has no ladder of a second method")
-    level = inside.groupby(["method", "ladder", "target"], sort=False)["accuracy"].mean().reset_index()
+    level = inside.groupby(["method", "unit", "target"], sort=False)["accuracy"].mean().reset_index()
     others = [
         level[(level["method"] != row.method) & (level["target"] == row.target)]["accuracy"].mean()
         for row in level.itertuples()
@@ -257,6 +290,34 @@ def _rungs(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop_duplicates(["ladder", "rung", "target"])
 
 
+def _units(rungs: pd.DataFrame) -> dict[str, str]:
+    """Unit of each ladder."""
+    return dict(zip(rungs["ladder"], rungs["unit"], strict=True))
+
+
+def _mean(cells: pd.DataFrame) -> pd.DataFrame:
+    """Mean value of each unit on each target."""
+    return cells.groupby(["unit", "target"], sort=False)["value"].mean().reset_index()
+
+
+def _of_method(frame: pd.DataFrame, method: str) -> pd.DataFrame:
+    if method not in set(frame["method"]):
+        raise NotTestable(f"the study has no ladder of {method}")
+    return frame[frame["method"] == method]
+
+
+def _by_target(rungs: pd.DataFrame, value: str):
+    """Of each ladder its unit, and a table with a row for each rung and a column for each target."""
+    for _, group in rungs.groupby("ladder", sort=False):
+        yield group["unit"].iloc[0], group.pivot(index="rung", columns="target", values=value)
+
+
+def _best_elsewhere(table: pd.DataFrame):
+    """Of each target (column) the row that is best on average over the other targets; nothing of a single target."""
+    for target in table if table.shape[1] > 1 else ():
+        yield target, table.drop(columns=target).mean(axis=1).idxmax()
+
+
 def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     inside = rungs[(rungs["rung"] > 0) & rungs["sparsity"].between(low - _CLOSE, high + _CLOSE)]
     if inside.empty:
@@ -264,14 +325,30 @@ def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     return inside
 
 
-def _in_ladders(frame: pd.DataFrame, score: str, measure: Callable[[np.ndarray, np.ndarray], float]) -> pd.DataFrame:
-    """A measure of how a score orders the rungs of each ladder on each target; 0 where there is no ranking."""
+def _in_ladders(
+    frame: pd.DataFrame, score: str, most: float, measure: Callable[[np.ndarray, pd.DataFrame], float]
+) -> pd.DataFrame:
+    """A measure of a score's values and the rungs they rank, for each ladder and target; 0 where there is no ranking.
+
+    Ladders of controls are no ladders to choose from: their rungs are all dense.
+    """
     if score not in set(frame.get("score", ())):
         raise NotTestable(f"the study has no score {score}")
+    pruned = ~frame["method"].str.rpartition(" ")[2].isin(UNPRUNED)
+    own = frame[(frame["score"] == score) & pruned & (frame["sparsity"] <= most + _CLOSE)]
     # Of released weights the source accuracy is not known; no measure that a claim names looks at it.
-    own = agreement.check(frame[frame["score"] == score].fillna({"source_accuracy": 0.0}))
+    own = agreement.check(own.fillna({"source_accuracy": 0.0})).sort_values("rung", kind="stable")
     rows = [
-        (ladder, target, float(measure(rungs["value"].to_numpy(float), rungs["accuracy"].to_numpy(float))))
+        (ladder, rungs["unit"].iloc[0], target, float(measure(rungs["value"].to_numpy(float), rungs)))
         for (ladder, target), rungs in own.groupby(["ladder", "target"], sort=False)
     ]
-    return pd.DataFrame(rows, columns=["ladder", "target", "value"]).fillna({"value": 0.0})
+    return pd.DataFrame(rows, columns=["ladder", "unit", "target", "value"]).fillna({"value": 0.0})
+
+
+def _accuracy(rungs: pd.DataFrame) -> np.ndarray:
+    return rungs["accuracy"].to_numpy(float)
+
+
+def _chosen(value: np.ndarray, rungs: pd.DataFrame) -> float:
+    """Accuracy of the rung that the score ranks first; of tied ones the mean."""
+    return float(_accuracy(rungs)[value == value.max()].mean())

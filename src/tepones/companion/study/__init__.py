@@ -10,6 +10,7 @@ from tepones.companion.study.tables import (
     PROVENANCE,
     TABLES,
     TEST_IMAGES,
+    TestImages,
     files,
     load,
     published,
@@ -17,6 +18,9 @@ from tepones.companion.study.tables import (
     tidy,
     to_csv,
     typical_costs,
+    units,
+    unpacked,
+    with_correctness,
     write,
 )
 
@@ -30,6 +34,7 @@ __all__ = [
     "PROVENANCE",
     "TABLES",
     "TEST_IMAGES",
+    "TestImages",
     "files",
     "load",
     "published",
@@ -37,5 +42,8 @@ __all__ = [
     "tidy",
     "to_csv",
     "typical_costs",
+    "units",
+    "unpacked",
+    "with_correctness",
     "write",
 ]

@@ -17,6 +17,7 @@ from tepones.backbones.released import file, read
 from tepones.backbones.training import Training, train
 from tepones.companion.study.ablations import vary
 from tepones.companion.study.records import Cell, Store, Tensors, Values
+from tepones.companion.study.tables import LAYER_ENTROPY
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
@@ -27,9 +28,6 @@ from tepones.tasks.sources import SOURCES, locate, places
 from tepones.transfer import linear_probe, mean_class_accuracy
 
 SPLITS = ("train_images", "train_labels", "test_images", "test_labels", "test_groups")
-
-#: Mean entropy of the layers, as a score.
-LAYER_ENTROPY = "layer_entropy"
 
 #: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
 #: (arXiv 1903.01611) find 0.1 % to 7 % to serve.

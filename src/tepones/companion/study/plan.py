@@ -74,7 +74,8 @@ def evaluations(
         judged: list[tuple[str, int, Transfer | FineTuning]] = [
             (PROBE, 0, Transfer(rung, target, profile.probe_regularisation))
         ]
-        if full and ladder.name in full.ladders and size.task in full.targets:
+        reached = rung.sparsities[-1] if isinstance(rung, Rung) else 0.0
+        if full and ladder.name in full.ladders and size.task in full.targets and reached <= full.most:
             training = Training(**full.training.model_dump())
             judged += [(FULL, repeat, FineTuning(rung, target, training, repeat)) for repeat in range(full.repeats)]
         scored: list[Scoring | Entropies] = [Scoring(rung, target, profile.scores)]
@@ -117,8 +118,13 @@ def closure(cell: Cell) -> Iterator[Cell]:
 
 
 def shard(profile: Profile, part: int, parts: int) -> list[Ladder]:
-    """Ladders of one of several parts of a profile, numbered from 1: every `parts`-th ladder."""
-    return list(profile.ladders[part - 1 :: parts])
+    """Ladders of one of several parts of a profile, numbered from 1: those of every `parts`-th dense backbone.
+
+    No part trains a dense backbone that another one trains too.
+    """
+    dense = list(dict.fromkeys(rungs(ladder)[0] for ladder in profile.ladders))
+    own = set(dense[part - 1 :: parts])
+    return [ladder for ladder in profile.ladders if rungs(ladder)[0] in own]
 
 
 def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladder] | None = None) -> int:

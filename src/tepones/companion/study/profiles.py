@@ -107,10 +107,14 @@ class Ladder(Strict):
 
 
 class FullFineTuning(Strict):
-    """Training of all weights that remain on the targets, besides the linear probe: where, how long, how often."""
+    """Training of all weights that remain on the targets, besides the linear probe: where, how long, how often.
+
+    Of the ladders named, the rungs up to the sparsity `most`.
+    """
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     ladders: Annotated[tuple[str, ...], Field(min_length=1)]
+    most: Annotated[float, Field(gt=0, le=1)] = 1.0
     training: TrainingSize
     repeats: Count
 

@@ -1,8 +1,11 @@
 """The study of a profile as tidy tables: what the chapters read. Nothing is computed here, and torch is not needed."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tepones import agreement
@@ -11,10 +14,10 @@ from tepones.common.errors import TeponesError, choose
 from tepones.common.files import write_atomically
 from tepones.companion.study import profiles
 
-#: Whether each test image is classified right, and what is known of the test images.
-CORRECT, TEST_IMAGES = "correct", "test_images"
 #: Tables of a study, as documented in `data/records/README.md`.
-TABLES = ("rungs", "transfer", "scores", CORRECT, TEST_IMAGES)
+TABLES = ("rungs", "transfer", "scores")
+#: Whether each test image is classified right, and what is known of the test images: the first study did not keep it.
+CORRECT, TEST_IMAGES = "correct", "test_images"
 #: And a table that not every study has.
 ABLATIONS = "ablations"
 PROVENANCE = "provenance"
@@ -22,6 +25,9 @@ COSTS = "costs"
 
 #: What transfer accuracy is measured by.
 PROTOCOLS = PROBE, FULL = ("probe", "fine-tuning")
+
+#: Mean entropy of the layers of an encoder, as a score; the layers are its parts.
+LAYER_ENTROPY = "layer_entropy"
 
 #: A table of more bytes than this is stored as Parquet, and so is one that holds bytes; others as CSV, to be looked at.
 LARGEST_CSV = 2**20
@@ -48,7 +54,7 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     UsageError
         If there is no such profile.
     TeponesError
-        If there are no such records, or they are those of the first study, which kept no correctness.
+        If there are no such records.
     """
     choose("profile", profile, profiles.names())
     folders = {"published": paths.published_records, "live": paths.records}
@@ -56,17 +62,13 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     folder = folders[records](profile)
     make = f"tepones run --profile {profile}" + (" and tepones publish" if records == "published" else "")
     missing = [name for name in TABLES if not _file(folder, name)]
-    if missing and set(missing) <= {CORRECT, TEST_IMAGES}:
-        raise TeponesError(
-            f"{folder}: records of the first study, which did not keep which test images are classified right; {make}"
-        )
     if missing:
         raise TeponesError(f"no {records} records of profile {profile}: {missing[0]} is missing in {folder}; {make}")
     return _read(folder)
 
 
 def published(profile: str) -> dict[str, pd.DataFrame]:
-    """Committed tables of a profile, or none if it has not been published, or by the first study only."""
+    """Committed tables of a profile, or none if it has not been published."""
     folder = paths.published_records(profile)
     return _read(folder) if all(_file(folder, name) for name in TABLES) else {}
 
@@ -120,7 +122,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _read(folder: Path) -> dict[str, pd.DataFrame]:
-    found = {name: _file(folder, name) for name in (*TABLES, ABLATIONS)}
+    found = {name: _file(folder, name) for name in (*TABLES, CORRECT, TEST_IMAGES, ABLATIONS)}
     return {name: read(path) for name, path in found.items() if path}
 
 
@@ -137,14 +139,15 @@ def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFram
     Returns
     -------
     DataFrame
-        The columns of `tepones.agreement.COLUMNS`. Higher values predict better: the control ``sparsity`` is
-        minus the sparsity, which predicts that the denser rung wins.
+        The columns of `tepones.agreement.COLUMNS`, and ``unit`` (of `units`). Higher values predict better: the control
+        ``sparsity`` is minus the sparsity, which predicts that the denser rung wins.
     """
     rungs, transfer = study["rungs"], study["transfer"]
     choose("protocol", protocol, PROTOCOLS)
     transfer = transfer[transfer["protocol"] == protocol]
     transfer = transfer.groupby(["ladder", "rung", "target"], as_index=False, sort=False)["accuracy"].mean()
     about = rungs[["ladder", "rung", "method", "seed", "sparsity", "source_accuracy"]]
+    about = about.assign(unit=about["ladder"].map(units(rungs)))
     judged = transfer[["ladder", "rung", "target", "accuracy"]].merge(about, on=["ladder", "rung"])
     whole = study["scores"]
     whole = whole[whole["part"].isna()] if "part" in whole else whole
@@ -154,5 +157,55 @@ def tidy(study: dict[str, pd.DataFrame], protocol: str = "probe") -> pd.DataFram
         judged.assign(score="sparsity", value=-judged["sparsity"]),
     ]
     # Of released weights the source accuracy is not known: no control there.
-    frame = pd.concat([scored, *controls], ignore_index=True)[list(agreement.COLUMNS)]
+    frame = pd.concat([scored, *controls], ignore_index=True)[[*agreement.COLUMNS, "unit"]]
     return frame.dropna(subset="value", ignore_index=True)
+
+
+def units(rungs: pd.DataFrame) -> dict[str, str]:
+    """Dense backbone of each ladder, by the cell of its dense rung, from the table ``rungs``.
+
+    Ladders that start from one dense backbone share its luck: what is independent are the dense backbones.
+    """
+    dense = rungs[rungs["rung"] == 0]
+    return dict(zip(dense["ladder"], dense["cell"], strict=True))
+
+
+class TestImages(NamedTuple):
+    """What is known of the test images of a target.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (N,)
+        Class of each.
+    groups : ndarray of int, shape (N,)
+        Images of one group are no independent draws: see `tepones.tasks.Task`.
+    """
+
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+def with_correctness(frame: pd.DataFrame, study: dict[str, pd.DataFrame], protocol: str = PROBE) -> pd.DataFrame:
+    """The frame of `tidy` with the columns ``correct``, packed, and ``images``, the `TestImages` of the target.
+
+    Raises
+    ------
+    TeponesError
+        If the records are those of the first study.
+    """
+    if CORRECT not in study:
+        raise TeponesError("records of the first study, which did not keep which test images are classified right")
+    correct = study[CORRECT]
+    first = correct[(correct["protocol"] == protocol) & (correct["repeat"] == 0)]
+    frame = frame.merge(first[["ladder", "rung", "target", "correct"]], how="left")
+    images = {
+        target: TestImages(own["label"].to_numpy(), own["group"].to_numpy())
+        for target, own in study[TEST_IMAGES].groupby("target", sort=False)
+    }
+    return frame.assign(images=frame["target"].map(images))
+
+
+def unpacked(correct: Iterable[bytes], images: TestImages) -> np.ndarray:
+    """Whether each rung (row) classifies each test image (column) right, bool."""
+    rows = np.array([np.frombuffer(packed, np.uint8) for packed in correct])
+    return np.unpackbits(rows, axis=1, count=len(images.labels)).astype(bool)

@@ -1,7 +1,7 @@
 """The control of iterative pruning: the same trainings, and nothing pruned.
 
-What a ladder gains over its dense backbone may be the work of pruning, or of the training between the rungs. Here it can
-only be that of the training.
+What a ladder gains over its dense backbone may be the work of pruning, or of the training between the rungs. Here it
+can only be that of the training.
 """
 
 from tepones.backbones.base import Backbone
