@@ -31,19 +31,9 @@ def ledger(profile: str | None, records: str) -> None:
 
 def _lines(found: "pd.DataFrame") -> list[str]:
     """One line for each verdict, columns aligned, and a last line that counts them."""
-    from tepones.companion.claims.ledger import VERDICTS, measured
+    from tepones.companion.claims.ledger import VERDICTS
 
-    rows = [
-        (
-            row["claim"],
-            row["profile"],
-            row["verdict"],
-            row["reason"]
-            if row["verdict"] == "not tested"
-            else f"{measured(row)} {row['unit']}, {row['basis']}; another verdict {row['slack']:.2f} away; detects {row['detects']:.2f}",
-        )
-        for _, row in found.iterrows()
-    ]
+    rows = [(row["claim"], row["profile"], row["verdict"], _why(row)) for _, row in found.iterrows()]
     table = [
         (
             "claim",
@@ -57,3 +47,12 @@ def _lines(found: "pd.DataFrame") -> list[str]:
     lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]) for row in table]
     counts = [f"{int((found['verdict'] == verdict).sum())} {verdict}" for verdict in VERDICTS]
     return [*lines, "", f"{len(found)} rows: {', '.join(counts)}"]
+
+
+def _why(row: "pd.Series") -> str:
+    from tepones.companion.claims.ledger import measured
+
+    if row["verdict"] == "not tested":
+        return row["reason"]
+    power = f"another verdict {row['slack']:.2f} away, detects {row['detects']:.2f}"
+    return f"{measured(row)} {row['unit']}, {row['basis']}; {power}"

@@ -90,14 +90,15 @@ def extremes(values: pd.Series, form: str = "+.2f") -> dict[str, str]:
 def rungs_of(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row for each ladder, rung and target: what a linear probe says, and no score.
 
-    Columns ladder, group (`TRAINED` or `RELEASED`), method, seed, rung, sparsity, target, accuracy, gain (accuracy
-    points over the ladder's dense rung).
+    Columns ladder, unit (its dense backbone), group (`TRAINED` or `RELEASED`), method, seed, rung, sparsity, target,
+    accuracy, gain (accuracy points over the ladder's dense rung).
     """
     rungs, transfer = tables["rungs"], tables["transfer"]
     judged = transfer.loc[transfer["protocol"] == study.PROBE, ["ladder", "rung", "target", "accuracy"]]
-    about = rungs[["ladder", "rung", "method", "seed", "sparsity"]].assign(group=groups(rungs))
+    about = rungs[["ladder", "rung", "method", "seed", "sparsity"]]
+    about = about.assign(group=groups(rungs), unit=rungs["ladder"].map(study.units(rungs)))
     found = statistic.gains(judged.merge(about, on=["ladder", "rung"]))
-    return found[["ladder", "group", "method", "seed", "rung", "sparsity", "target", "accuracy", "gain"]]
+    return found[["ladder", "unit", "group", "method", "seed", "rung", "sparsity", "target", "accuracy", "gain"]]
 
 
 def groups(rungs: pd.DataFrame) -> pd.Series:

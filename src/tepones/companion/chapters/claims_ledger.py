@@ -14,13 +14,15 @@ def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
     """
     verdicts = verdicts[verdicts["verdict"] != "not tested"]
     rows = [row for _, row in verdicts.iterrows()]
-    claimed = [f"{row['side']} {row['threshold']:g}".replace("-", "−") for row in rows]
+    claimed = [_claimed(row).replace("-", "−") for row in rows]
     return pd.DataFrame(
         {
             "claim": _in_our_words(verdicts),
             "claimed": claimed,
             "measured": [
-                f"{_unbroken(measured(row))} {row['unit']}; {row['profile']}, {_unbroken(row['basis'])}" for row in rows
+                f"{_unbroken(measured(row))} {row['unit']}; {row['profile']}, {_unbroken(row['basis'])}; "
+                f"detects\N{NO-BREAK SPACE}{row['detects']:.2f}"
+                for row in rows
             ],
             "verdict": "**" + verdicts["verdict"] + "**",
         }
@@ -49,6 +51,12 @@ def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
             "verdict": verdicts["verdict"].map(_unbroken),
         }
     )
+
+
+def _claimed(row: pd.Series) -> str:
+    """The side of the threshold, made worse by the margin where the claim says so: ``above 0``, ``at least -1``."""
+    allowed = {"at least": -row["margin"], "at most": row["margin"]}.get(row["side"], 0.0)
+    return f"{row['side']} {row['threshold'] + allowed:g}"
 
 
 def _in_our_words(verdicts: pd.DataFrame) -> pd.Series:

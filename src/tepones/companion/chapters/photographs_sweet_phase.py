@@ -176,7 +176,7 @@ def chosen_gains(rungs: pd.DataFrame, rule: str = OTHER_TARGETS) -> pd.DataFrame
     elif rule == OTHER_LADDERS:
         found = statistic.gain_over_dense(rungs)[["ladder", "target", "value"]]
     else:
-        found = statistic.gain_at_a_common_level(rungs)
+        found = statistic.gain_at_a_common_level(rungs)[["ladder", "target", "value"]]
     about = rungs.drop_duplicates("ladder")[["ladder", "method", "group"]]
     return found.merge(about, on="ladder").assign(rule=rule)
 

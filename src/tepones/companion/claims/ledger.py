@@ -1,9 +1,9 @@
 """The claims ledger: what papers say, judged by what was measured. No verdict is typed.
 
-`data/claims.yaml` lists the claims: our words, the source, the primary statistic (of `STATISTICS`) with its arguments, a
-threshold and a margin, and the profiles on which it is tested. The verdict follows from the statistic's mean over units
-and targets and its 95 % interval (`tepones.agreement.two_level_interval`). Units are what is independent: the dense
-backbones of a study, in published tables the pruning methods.
+`data/claims.yaml` lists the claims: our words, the source, the primary statistic (of `STATISTICS`) with its arguments,
+a threshold and a margin, and the profiles on which it is tested. The verdict follows from the statistic's mean over
+units and targets and its 95 % interval (`tepones.agreement.two_level_interval`). Units are what is independent: the
+dense backbones of a study, in published tables the pruning methods.
 
 * *supported*: the whole interval lies on the claimed side: above or below the threshold; for claims that say *at least*
   or *at most*, better than the threshold made worse by the margin;
@@ -12,9 +12,9 @@ backbones of a study, in published tables the pruning methods.
 * *undecided*: none of these;
 * *not tested*: there are no data for it; the reason is given. A study is judged once all of its ladders are computed.
 
-Beside the verdict stand two lengths in the claim's unit. The *slack* is how far estimate and interval would have to move
-for another verdict. What the design *detects* is the smallest distance from the threshold that it would have told from
-zero in four studies of five (`tepones.agreement.detectable`).
+Beside the verdict stand two lengths in the claim's unit. The *slack* is how far estimate and interval would have to
+move for another verdict. What the design *detects* is the smallest distance from the threshold that it would have told
+from zero in four studies of five (`tepones.agreement.detectable`).
 """
 
 import inspect
@@ -273,11 +273,8 @@ def slack(claim: Claim, low: float, high: float) -> float:
     """How far an interval would have to move, as it is, for another verdict."""
     here = verdict(claim, low, high)
     ends = {_bound(claim), claim.threshold - claim.margin, claim.threshold + claim.margin}
-    moves = [end - side for end in ends for side in (low, high)]
-    beyond = [(move, move + math.copysign(1e-9, move)) for move in moves]
-    return min(
-        (abs(move) for move, past in beyond if verdict(claim, low + past, high + past) != here), default=math.inf
-    )
+    moves = [(end - side) * (1 + 1e-9) for end in ends for side in (low, high)]
+    return min((abs(move) for move in moves if verdict(claim, low + move, high + move) != here), default=math.inf)
 
 
 def _bound(claim: Claim) -> float:

@@ -6,7 +6,7 @@ many ladders start from one; of several rows of a unit and target the mean count
 one line in `STATISTICS`. Frames of published tables have the same columns as far as their source gives them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -77,8 +77,8 @@ def gain_over_dense(frame: pd.DataFrame) -> pd.DataFrame:
         for ladder in table.index if len(table) > 1 else ():
             chosen = table.drop(index=ladder)[[rung for rung in table if rung > 0]].mean().idxmax()
             gain = 100 * (table.loc[ladder, chosen] - table.loc[ladder, 0])
-            rows.append({"unit": unit[ladder], "target": target, "method": method, "value": gain})
-    return pd.DataFrame(rows, columns=["unit", "target", "method", "value"])
+            rows.append((ladder, unit[ladder], target, method, gain))
+    return pd.DataFrame(rows, columns=["ladder", "unit", "target", "method", "value"])
 
 
 def gain_over_control(frame: pd.DataFrame, method: str, control: str, low: float, high: float) -> pd.DataFrame:
@@ -105,11 +105,12 @@ def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
 
     What a user wins who prunes once for all tasks and did not know this one. It needs no second ladder.
     """
+    sparse = gains(_rungs(frame)).query("rung > 0")
     rows = []
-    for unit, table in _by_target(gains(_rungs(frame)), "gain"):
-        table = table.drop(index=0)
-        rows += [(unit, target, table.loc[level, target]) for target, level in _best_elsewhere(table)]
-    return pd.DataFrame(rows, columns=["unit", "target", "value"])
+    for (ladder, unit), group in sparse.groupby(["ladder", "unit"], sort=False):
+        table = group.pivot(index="rung", columns="target", values="gain")
+        rows += [(ladder, unit, target, table.loc[level, target]) for target, level in _best_elsewhere(table)]
+    return pd.DataFrame(rows, columns=["ladder", "unit", "target", "value"])
 
 
 def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
@@ -306,13 +307,7 @@ def _of_method(frame: pd.DataFrame, method: str) -> pd.DataFrame:
     return frame[frame["method"] == method]
 
 
-def _by_target(rungs: pd.DataFrame, value: str):
-    """Of each ladder its unit, and a table with a row for each rung and a column for each target."""
-    for _, group in rungs.groupby("ladder", sort=False):
-        yield group["unit"].iloc[0], group.pivot(index="rung", columns="target", values=value)
-
-
-def _best_elsewhere(table: pd.DataFrame):
+def _best_elsewhere(table: pd.DataFrame) -> Iterator[tuple[str, Hashable]]:
     """Of each target (column) the row that is best on average over the other targets; nothing of a single target."""
     for target in table if table.shape[1] > 1 else ():
         yield target, table.drop(columns=target).mean(axis=1).idxmax()
