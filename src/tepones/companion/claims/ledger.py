@@ -175,10 +175,10 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `study.tidy`, by both protocols, of the ladders whose source accuracy is known, with the column protocol
-        and those of `study.with_correctness`; for `PUBLISHED` the columns ladder, unit, architecture, protocol, method,
-        rung, sparsity, target, accuracy. There a ladder is one pruning method of one architecture under one protocol,
-        with the architecture's dense model as its lowest rung, and a unit of its own.
+        That of `study.tidy`, by both protocols, with the column protocol and those of `study.with_correctness`; for
+        `PUBLISHED` the columns ladder, unit, architecture, protocol, method, rung, sparsity, target, accuracy. There a
+        ladder is one pruning method of one architecture under one protocol, with the architecture's dense model as its
+        lowest rung, and a unit of its own.
 
     Raises
     ------
@@ -205,9 +205,7 @@ def of_tables(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         study.with_correctness(study.tidy(tables, protocol), tables, protocol).assign(protocol=protocol)
         for protocol in study.PROTOCOLS
     ]
-    frame = pd.concat(frames, ignore_index=True)
-    # Claims set scores against source accuracy, which is not known of released weights.
-    return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _published_ladders() -> pd.DataFrame:
