@@ -1,13 +1,12 @@
 """Optimal brain surgeon: remove at once, and let the weights that remain make up for it, without training.
 
-Where a criterion has chosen which weights Q of a block go, the change δ of the weights θ that raises the quadratic model
+A criterion has chosen which weights Q of a block go. The change δ of the weights θ that raises the quadratic model
 ½ δᵀ H_B δ least, with θ + δ zero on Q, is
 
     δ_R = (H_RR)⁻¹ H_RQ θ_Q
 
 on the rest R of the block. For a single weight that is the update of Hassibi and Stork 1992,
--(θ_j / [H⁻¹]_jj) H⁻¹ e_j; for many at once it is the exact minimum, where WoodFisher (Singh and Alistarh 2020, arXiv
-2004.14340) adds up the updates of single weights. H_B is that of `tepones.pruning.criteria.block`.
+-(θ_j / [H⁻¹]_jj) H⁻¹ e_j; here all weights of a block go at once. H_B is that of `tepones.pruning.criteria.block`.
 """
 
 import torch
