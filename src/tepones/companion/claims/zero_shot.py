@@ -1,8 +1,8 @@
 """Statistics of the study of the second-order paper: see `tepones.companion.study.second_order`.
 
 Their frame is its table ``zero_shot`` with the columns unit, network, criterion, when, rung (0 where nothing is
-pruned), sparsity, target (a task), seen, accuracy (by the head of the dense backbone). They return frames as `statistic`
-says; what is compared shares dense backbone and task.
+pruned), sparsity, target (a task), seen, accuracy (by the head of the dense backbone). They return frames as
+`statistic` says; what is compared shares dense backbone and task.
 """
 
 import pandas as pd
