@@ -1,7 +1,9 @@
 """How well a score ranks pruned backbones by transfer accuracy, and how sure one can be of it.
 
 `correlations` compares two orders, `choices` prices the decision, `inference` adds the uncertainty; `within`,
-`between` and `tables` apply them to the table of a study. The ladder is the unit of replication throughout.
+`between` and `tables` apply them to the table of a study.
+The ladder is the unit of replication there: where several ladders come from one dense backbone, average them first and
+give `two_level_interval` one row per dense backbone.
 """
 
 from tepones.agreement.between import between_summary
@@ -10,6 +12,7 @@ from tepones.agreement.correlations import kendall, no_ranking, partial_tau, pea
 from tepones.agreement.inference import (
     Ceiling,
     Interval,
+    detectable,
     holm,
     noise_ceiling,
     sign_flip_test,
@@ -26,6 +29,7 @@ __all__ = [
     "between_summary",
     "budget_regret",
     "check",
+    "detectable",
     "holm",
     "kendall",
     "no_ranking",
