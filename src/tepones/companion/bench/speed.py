@@ -178,7 +178,8 @@ def by_onnx(backbone: Backbone, images: np.ndarray) -> Callable[[], list[np.ndar
     except ImportError:
         raise TeponesError("this needs ONNX Runtime: pip install 'tepones[onnx]'") from None
     inputs, file = backbone.prepare(images).contiguous(), io.BytesIO()
-    torch.onnx.export(copy.deepcopy(backbone).eval(), (inputs,), file, dynamo=False, input_names=["images"])
+    program = torch.onnx.export(copy.deepcopy(backbone).eval(), (inputs,), input_names=["images"], verbose=False)
+    program.save(file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])

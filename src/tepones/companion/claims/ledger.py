@@ -275,7 +275,7 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     if pd.isna(low):
         return row | {"reason": "all units and targets give the same number, which does not tell how they vary"}
     found = {"estimate": mean, "low": low, "high": high, "verdict": verdict(claim, low, high)}
-    return row | found | {"slack": slack(claim, low, high), "detects": agreement.detectable(table.to_numpy())}
+    return row | found | {"slack": slack(claim, low, high), "detects": float(agreement.detectable(table.to_numpy()))}
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:
