@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tepones.backbones import BACKBONES
-from tepones.backbones.features import accuracy, extract
+from tepones.backbones.features import accuracy, extract, predict
 from tepones.backbones.training import Training, train
 from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA
@@ -19,6 +19,7 @@ FEATURES = {
     "augmented-resnet": 192,
     "small-mobilenet": 128,
     "small-vit": 64,
+    "augmented-vit": 64,
 }
 
 
@@ -30,13 +31,24 @@ def build(name, seed=0):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_supervised_training_learns_and_features_do_not_depend_on_the_batch(name, images):
     backbone, (pictures, labels) = build(name), images
-    if name == "augmented-resnet":
+    if name.startswith("augmented"):
         labels = labels // 2  # upper or lower half: left and right are the same to it
     train(backbone, pictures, labels, Training(epochs=12, learning_rate=0.05, batch_size=16), seed=0)
     assert accuracy(backbone, pictures, labels) > 0.9
     features = extract(backbone, pictures)
     assert features.shape == (64, FEATURES[name]) and features.dtype == np.float32
     np.testing.assert_allclose(extract(backbone, pictures[:5]), features[:5], rtol=1e-3, atol=1e-4)
+
+
+def test_predictions_are_the_probabilities_by_which_accuracy_counts(images):
+    backbone, (pictures, labels) = build("small-resnet"), images
+    train(backbone, pictures, labels, Training(epochs=2, learning_rate=0.05, batch_size=16), seed=0)
+    weight, bias = (tensor.detach().numpy() for tensor in (backbone.classifier.weight, backbone.classifier.bias))
+    odds = np.exp(extract(backbone, pictures) @ weight.T + bias)
+    probabilities = predict(backbone, pictures)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, odds / odds.sum(1, keepdims=True), rtol=1e-3, atol=1e-5)
+    assert accuracy(backbone, pictures, labels) == (probabilities.argmax(1) == labels).mean()
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -46,8 +58,11 @@ def test_the_same_seed_gives_the_same_backbone_of_a_few_100_000_weights(name):
     assert 100_000 < sum(parameter.numel() for parameter in build(name).encoder.parameters()) < 700_000
 
 
-def test_augmentation_shifts_and_mirrors_while_training_and_leaves_all_else_as_it_is():
-    backbone, plain = build("augmented-resnet"), build("medium-resnet")
+@pytest.mark.parametrize(("augmented", "of"), [("augmented-resnet", "medium-resnet"), ("augmented-vit", "small-vit")])
+def test_augmentation_shifts_and_mirrors_while_training_and_leaves_all_else_as_it_is(augmented, of, images):
+    backbone, plain = build(augmented), build(of)
+    plain.load_state_dict(backbone.state_dict())
+    assert np.array_equal(extract(backbone, images[0][:8]), extract(plain, images[0][:8]))
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     batch = np.repeat(image, 2000, axis=0)
     backbone.eval()
@@ -70,12 +85,13 @@ def test_augmentation_shifts_and_mirrors_while_training_and_leaves_all_else_as_i
     assert torch.equal(backbone.prepare(batch), first)
 
 
-def test_prunable_in_a_transformer_are_the_linear_layers_of_attention_and_mlp():
+def test_prunable_in_a_transformer_are_its_stem_and_the_linear_layers_of_attention_and_mlp():
     backbone = build("small-vit")
     kinds = ("self_attention.in_proj_weight", "self_attention.out_proj.weight", "mlp.0.weight", "mlp.3.weight")
     names = list(prunable(backbone))
-    assert len(names) == 4 * len(kinds)
-    assert all(name.endswith(kinds) for name in names)
+    assert names[:4] == [f"encoder.stem.{place}.weight" for place in (0, 3, 6, 9)]
+    assert len(names) == 4 + 4 * len(kinds)
+    assert all(name.endswith(kinds) for name in names[4:])
     parameters = dict(backbone.named_parameters())
     assert all(parameters[name] is weight for name, weight in prunable(backbone).items())
 
@@ -85,6 +101,7 @@ def test_prunable_in_a_transformer_are_the_linear_layers_of_attention_and_mlp():
     [
         ("torchvision:vit_b_16", ["encoder.conv_proj.weight"]),
         ("torchvision:swin_t", ["encoder.features.0.0.weight"]),
+        ("torchvision:convnext_tiny", ["encoder.features.0.0.weight"]),
         ("torchvision:resnet18", []),
         ("torchvision:mobilenet_v2", []),
     ],

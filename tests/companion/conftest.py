@@ -171,7 +171,9 @@ def pages(small_root, executed):
 @pytest.fixture
 def published_tiny(tiny_checkout, checkout):
     """A checkout whose published records of the tiny profile are those of `tiny_checkout`: their folder."""
-    for name in (*study.TABLES, study.PROVENANCE):
-        computed = tiny_checkout / "build" / "records" / "tiny" / f"{name}.csv"
-        shutil.copy(computed, paths.published_records("tiny") / computed.name)
-    return paths.published_records("tiny")
+    folder = paths.published_records("tiny")
+    for old in study.files(folder):
+        old.unlink()
+    for table in study.files(tiny_checkout / "build" / "records" / "tiny"):
+        shutil.copy(table, folder)
+    return folder

@@ -12,13 +12,14 @@ from tepones.pruning.masks import prunable
 WIDTH, DEPTH, TOKENS = 64, 4, 16
 
 
-def test_of_the_small_transformer_attention_and_mlp_are_prunable_and_nothing_else():
+def test_of_the_small_transformer_stem_attention_and_mlp_are_prunable_and_nothing_else():
     network = BACKBONES.load("small-vit")(1)
-    shown = [line.split()[0] for line in lines(network)[: 4 * DEPTH]]
+    shown = [line.split()[0] for line in lines(network)[: 4 + 4 * DEPTH]]
     kinds = ("self_attention.in_proj_weight", "self_attention.out_proj.weight", "mlp.0.weight", "mlp.3.weight")
-    assert shown == [f"encoder.layers.layers.encoder_layer_{n}.{kind}" for n in range(DEPTH) for kind in kinds]
+    layers = [f"encoder.layers.layers.encoder_layer_{n}.{kind}" for n in range(DEPTH) for kind in kinds]
+    assert shown == [*(f"encoder.stem.{place}.weight" for place in (0, 3, 6, 9)), *layers]
     assert not_prunable(network) == {
-        "embeddings": TOKENS * WIDTH + 27 * 16 + 9 * (16 * 32 + 32 * 64) + 64 * 64,  # of positions; stem
+        "embeddings": TOKENS * WIDTH,  # of positions
         "norms": 2 * (16 + 32 + 64) + (2 * DEPTH + 1) * 2 * WIDTH,
         "biases": 64 + DEPTH * (3 * WIDTH + WIDTH + 4 * WIDTH + WIDTH),
     }

@@ -5,8 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from tepones.backbones import BACKBONES
+from tepones.backbones.base import Backbone
 from tepones.backbones.training import Training, _cycle, train
 from tepones.common.errors import TeponesError, UsageError
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select
@@ -24,6 +26,27 @@ def test_prunable_are_the_encoders_convolutions_only():
     assert all(name.startswith("encoder") and name.endswith("weight") for name in names)
     assert not any("norm" in name for name in names)
     assert sum(weight.numel() for weight in prunable(backbone).values()) == 306_096
+
+
+@pytest.mark.parametrize(
+    ("convolution", "embeds"),
+    [
+        (nn.Conv2d(3, 8, 4, 4), True),
+        (nn.Conv2d(3, 8, (4, 2), (4, 2)), True),
+        (nn.Conv2d(3, 8, 1, 1), False),  # looks at single pixels and cuts nothing
+        (nn.Conv2d(3, 8, 3, 2), False),  # its pieces overlap
+        (nn.Conv2d(16, 8, 2, 2), False),  # of a feature map
+    ],
+)
+@pytest.mark.parametrize("beside", [nn.Identity(), nn.MultiheadAttention(8, 2)])
+def test_only_convolutions_that_cut_an_rgb_image_into_patches_are_left_out_beside_attention_or_not(
+    convolution, embeds, beside
+):
+    backbone = Backbone(nn.Sequential(convolution, beside), 8, 2)
+    expected = set() if embeds else {"encoder.0.weight"}
+    if isinstance(beside, nn.MultiheadAttention):
+        expected |= {"encoder.1.in_proj_weight", "encoder.1.out_proj.weight"}
+    assert set(prunable(backbone)) == expected
 
 
 shapes = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 9)), min_size=1, max_size=4)

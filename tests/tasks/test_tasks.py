@@ -19,6 +19,7 @@ def test_every_task_is_balanced_and_well_formed(name):
     assert task.train_images.dtype == task.test_images.dtype == np.uint8
     assert (np.bincount(task.train_labels) == 3).all()
     assert (np.bincount(task.test_labels) == 2).all()
+    assert len(set(task.test_groups)) == 2 * n
     # An image that is one flat colour would mean a glyph that is not drawn.
     assert task.train_images.std(axis=(1, 2, 3)).min() > 2
 
@@ -61,6 +62,21 @@ def test_digits_are_split_without_overlap():
     assert not set(train) & set(test)
     assert len(train) == 120 and len(test) == 50
     assert digits("digits", 90, 80).train_images.shape[0] == 900
+
+
+def test_without_a_number_every_digit_that_is_not_for_training_tests():
+    task = tasks.load("digits", 90)
+    assert list(np.bincount(task.train_labels)) == [90] * 10
+    # The sizes of the classes are those of scikit-learn's description of the set.
+    assert list(np.bincount(task.test_labels)) == [n - 90 for n in (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)]
+    train, test = balanced_split(np.repeat(np.arange(3), (5, 9, 3)), 4, None, seed=3)
+    assert sorted([*train, *test]) == list(range(17))
+    assert len(train) == 4 + 4 + 3
+
+
+def test_rendered_tasks_want_a_number_of_test_images():
+    with pytest.raises(UsageError, match=r"^greek: .* rendered without end; give the number of test images"):
+        tasks.load("greek", 3)
 
 
 def test_unknown_task_lists_the_known():

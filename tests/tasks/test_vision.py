@@ -71,12 +71,43 @@ def test_at_most_so_many_of_each_class_and_fewer_are_a_subset_of_more(root):
     assert not contents(more.train_images) & contents(more.test_images)
 
 
+@pytest.mark.parametrize("official", [False, True])
+def test_without_a_number_every_picture_that_is_not_for_training_tests(root, official):
+    if official:
+        paint_classes(root / "cifar10" / "train", per_class=9)
+        paint_classes(root / "cifar10" / "test", per_class=3, start=50)
+    else:
+        paint_classes(root / "eurosat" / "2750", per_class=12)
+    name = "cifar10" if official else "eurosat"
+    few, more = vision(name, 2, classes=2), vision(name, 5, classes=2)
+    for task, n in ((few, 2), (more, 5)):
+        assert list(np.bincount(task.train_labels)) == [n, n]
+        assert list(np.bincount(task.test_labels)) == [12 - n, 12 - n]
+        assert len(contents(task.train_images) | contents(task.test_images)) == 24
+    assert contents(few.train_images) < contents(more.train_images)
+    # Training is the same whatever tests.
+    assert np.array_equal(few.train_images, vision(name, 2, 1, classes=2).train_images)
+
+
+def test_labels_stay_with_their_pictures_where_unused_ones_test(root):
+    paint_classes(root / "cifar10" / "train", per_class=6)
+    paint_classes(root / "cifar10" / "test", per_class=3, start=50)
+    task = vision("cifar10", 2, pixels=20, classes=2)
+    label = {}
+    for file in (root / "cifar10").rglob("*.png"):
+        square = np.asarray(Image.open(file).crop((2, 0, 22, 20)))
+        label[sha1(square.tobytes()).hexdigest()] = ("ant", "bee").index(file.parent.name)
+    for images, labels in ((task.train_images, task.train_labels), (task.test_images, task.test_labels)):
+        assert [label[sha1(image.tobytes()).hexdigest()] for image in images] == list(labels)
+
+
 def test_same_seed_same_images_other_seed_others(root):
     paint_classes(root / "pacs" / "photo", per_class=20)
-    first, again, other = (vision("pacs-photo", 5, 4, classes=2, seed=seed) for seed in (0, 0, 1))
-    assert np.array_equal(first.train_images, again.train_images)
-    assert np.array_equal(first.test_images, again.test_images)
-    assert contents(first.test_images) != contents(other.test_images)
+    for per_class in (4, None):
+        first, again, other = (vision("pacs-photo", 5, per_class, classes=2, seed=seed) for seed in (0, 0, 1))
+        assert np.array_equal(first.train_images, again.train_images)
+        assert np.array_equal(first.test_images, again.test_images)
+        assert contents(first.test_images) != contents(other.test_images)
 
 
 def test_only_chosen_pictures_are_decoded(root, monkeypatch):
@@ -89,20 +120,60 @@ def test_only_chosen_pictures_are_decoded(root, monkeypatch):
     assert len(decoded) == 6
 
 
-def test_frames_of_a_track_stay_on_one_side(root):
+def paint_signs(root, tracks=6, frames=3):
+    """Two kinds of signs in a folder of pictures: by checksum of each picture the class and track that it is of."""
+    shown = {}
     for label in range(2):
-        for track in range(6):
-            for frame in range(3):
-                number = 100 * label + 10 * track + frame
-                paint(root / "gtsrb" / f"{label:05d}" / f"{track:05d}_{frame:05d}.png", number, (32, 32))
+        for track in range(tracks):
+            for frame in range(frames):
+                file = root / "gtsrb" / f"{label:05d}" / f"{track:05d}_{frame:05d}.png"
+                paint(file, 1000 * label + 10 * track + frame, (32, 32))
+                shown[sha1(np.asarray(Image.open(file)).tobytes()).hexdigest()] = (label, track)
+    return shown
+
+
+def signs(shown, images):
+    """How many frames of each track there are among images."""
+    return Counter(shown[sha1(image.tobytes()).hexdigest()] for image in images)
+
+
+def test_frames_of_a_track_stay_on_one_side(root):
+    shown = paint_signs(root)
     task = vision("gtsrb", 99, 99, classes=2)
     assert list(np.bincount(task.test_labels)) == [6, 6]
-    tracks = {}
-    for file in (root / "gtsrb").rglob("*.png"):
-        image = np.asarray(Image.open(file)).tobytes()
-        tracks[sha1(image).hexdigest()] = (file.parent.name, file.name[:5])
-    train, test = ({tracks[key] for key in contents(images)} for images in (task.train_images, task.test_images))
-    assert len(train) == 8 and len(test) == 4 and not train & test
+    train, test = (signs(shown, images) for images in (task.train_images, task.test_images))
+    assert len(train) == 8 and len(test) == 4 and not train.keys() & test.keys()
+
+
+def test_training_takes_whole_tracks_and_all_others_test(root):
+    """Seven frames of each class are two tracks of three and one of a third, whose other frames serve nothing."""
+    shown = paint_signs(root)
+    task = vision("gtsrb", 7, classes=2)
+    train, test = (signs(shown, images) for images in (task.train_images, task.test_images))
+    for label in range(2):
+        assert sorted(n for (own, _), n in train.items() if own == label) == [1, 3, 3]
+        assert [n for (own, _), n in test.items() if own == label] == [3, 3, 3]
+    assert not train.keys() & test.keys()
+
+
+def test_so_many_test_frames_are_whole_tracks_too(root):
+    shown = paint_signs(root, tracks=10)
+    test = signs(shown, vision("gtsrb", 1, 4, classes=2).test_images)
+    assert sorted(test.values()) == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("per_class", [None, 5])
+def test_test_groups_are_tracks_and_elsewhere_single_pictures(root, per_class):
+    shown = paint_signs(root)
+    paint_classes(root / "pacs" / "photo", per_class=30)
+    task = vision("gtsrb", 4, per_class, classes=2)
+    named = {}
+    for image, group in zip(task.test_images, task.test_groups, strict=True):
+        named.setdefault(shown[sha1(image.tobytes()).hexdigest()], set()).add(group)
+    assert all(len(groups) == 1 for groups in named.values())
+    assert len(set.union(*named.values())) == len(named) < len(task.test_groups)
+    alone = vision("pacs-photo", 4, per_class, classes=2)
+    assert len(set(alone.test_groups)) == len(alone.test_groups) == len(alone.test_labels)
 
 
 @pytest.mark.parametrize("pixels", [8, 20, 48])
@@ -391,10 +462,11 @@ def test_a_class_that_one_split_lacks_is_named(root):
 def test_calibration_pictures_have_no_test_split(root):
     for number in range(3):
         paint(root / "imagenet-samples" / f"n0{number}_thing.JPEG", number)
-    task = vision("imagenet-samples", 5, 5, pixels=16, classes=3)
-    assert task.train_images.shape == (3, 16, 16, 3)
-    assert task.test_images.shape == (0, 16, 16, 3) and task.test_images.dtype == np.uint8
-    assert task.test_labels.shape == (0,) and task.test_labels.dtype == np.int64
+    for per_class in (5, None):
+        task = vision("imagenet-samples", 5, per_class, pixels=16, classes=3)
+        assert task.train_images.shape == (3, 16, 16, 3)
+        assert task.test_images.shape == (0, 16, 16, 3) and task.test_images.dtype == np.uint8
+        assert task.test_labels.shape == task.test_groups.shape == (0,) and task.test_labels.dtype == np.int64
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pandas as pd
 from tepones import __version__
 from tepones.backbones.training import Training
 from tepones.common import paths
-from tepones.common.errors import TeponesError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import study
 from tepones.companion.study.cells import (
     Ablation,
@@ -121,9 +121,16 @@ def shard(profile: Profile, part: int, parts: int) -> list[Ladder]:
     """Ladders of one of several parts of a profile, numbered from 1: those of every `parts`-th dense backbone.
 
     No part trains a dense backbone that another one trains too.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer dense backbones than that.
     """
     dense = list(dict.fromkeys(rungs(ladder)[0] for ladder in profile.ladders))
     own = set(dense[part - 1 :: parts])
+    if not own:
+        raise UsageError(f"shard {part}/{parts}: profile {profile.name} has {len(dense)} dense backbones")
     return [ladder for ladder in profile.ladders if rungs(ladder)[0] in own]
 
 
@@ -140,7 +147,7 @@ def compute(profile: Profile, workers: int | None = None, ladders: Iterable[Ladd
     """
     records = store(profile)
     records.clean()
-    todo = jobs(profile, ladders or profile.ladders)
+    todo = jobs(profile, profile.ladders if ladders is None else ladders)
     n_computed = run(records, todo, f"study {profile.name}", workers, study.typical_costs(profile.name))
     write_tables(profile)
     return n_computed
@@ -186,13 +193,15 @@ def tables(profile: Profile, records: Store) -> dict[str, pd.DataFrame]:
     if not pieces["rungs"]:
         raise TeponesError(f"no ladder of profile {profile.name} is complete; tepones run --profile {profile.name}")
     found = {name: pd.concat(parts, ignore_index=True) for name, parts in pieces.items() if parts}
-    return found | {study.TEST_IMAGES: _test_images(profile, records, before)}
+    test_images = _test_images(profile, records, before)
+    return found if test_images is None else found | {study.TEST_IMAGES: test_images}
 
 
-def _test_images(profile: Profile, records: Store, before: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _test_images(profile: Profile, records: Store, before: dict[str, pd.DataFrame]) -> pd.DataFrame | None:
     """Class and group of each test image of each target, in the order of the packed correctness.
 
-    Which images are for testing does not depend on their size in pixels: those of any ladder tell it.
+    Which images are for testing does not depend on their size in pixels: those of any ladder tell it. None if nothing
+    here tells it: the tables of the first study do not.
     """
     parts = []
     for size in profile.targets:
@@ -202,10 +211,10 @@ def _test_images(profile: Profile, records: Store, before: dict[str, pd.DataFram
             tensors = record.tensors()
             columns = {"label": tensors["test_labels"], "group": tensors["test_groups"]}
             parts.append(pd.DataFrame({"target": size.task, **columns}))
-        else:
+        elif study.TEST_IMAGES in before:
             known = before[study.TEST_IMAGES]
             parts.append(known[known["target"] == size.task])
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _rows(profile: Profile, ladder: Ladder, records: Store) -> dict[str, pd.DataFrame] | None:
