@@ -35,6 +35,9 @@ NOT_IMPORTED = {
     "hatchling": "builds the wheel",
     "ipywidgets": "tqdm's bar in a notebook",
     "jupyter-book": "a command",
+    "onnx": "torch writes ONNX files by it",
+    "onnxscript": "the same",
+    "pyarrow": "pandas reads and writes Parquet by it",
     "pytest-xdist": "options of make test",
     "ruff": "a command",
     "sphinx-mathjax-offline": "the site takes its files",
@@ -83,8 +86,10 @@ def groups_for(path: Path) -> set[str]:
     """Groups of dependencies that a file may import from: the library and the study run without the others."""
     inside = path.relative_to(paths.root()).as_posix()
     companion = "src/tepones/companion/"
-    if inside == f"{companion}study/widths.py":
+    if inside == "src/tepones/backbones/from_timm.py":
         return {"base", "networks"}
+    if inside == f"{companion}bench/speed.py":
+        return {"base", "onnx"}
     if inside.startswith(("src/", "notebooks/", "book/")):
         runs_alone = inside.startswith("src/") and not inside.startswith(companion)
         studies = inside.startswith(tuple(f"{companion}{room}/" for room in ("study", "claims", "published")))

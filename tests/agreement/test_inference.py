@@ -10,6 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from tepones.agreement import (
+    detectable,
     holm,
     noise_ceiling,
     sign_flip_test,
@@ -102,6 +103,72 @@ def test_intervals_and_p_values_under_a_mean_of_zero(parts, ladders, targets):
     found = two_level_interval(cells, replicates=1000)
     assert ((found.low <= 0) & (found.high >= 0)).mean() >= 0.90
     assert (found.p <= 0.05).mean() <= LEVEL
+
+
+def simulated_families(rng, studies, dense, correlation, ladders=3, targets=11):
+    """Cells (study, dense backbone, ladder, target) with mean 0; the ladders of one dense backbone resemble each other.
+
+    The effects of ladders have variance 1, of which the share `correlation` is that of their dense backbone.
+    """
+
+    def effect(variance, *shape):
+        return np.sqrt(variance) * rng.normal(size=(studies, *shape))
+
+    return (
+        effect(correlation, dense, 1, 1)
+        + effect(1 - correlation, dense, ladders, 1)
+        + effect(0.3, 1, 1, targets)
+        + effect(0.3, dense, 1, targets)
+        + effect(0.5, dense, ladders, targets)
+    )
+
+
+def covers_zero(cells):
+    found = two_level_interval(cells, replicates=400)
+    return ((found.low <= 0) & (found.high >= 0)).mean()
+
+
+@pytest.mark.parametrize("dense", [3, 6])
+@pytest.mark.parametrize("correlation", [0, 0.05, 0.2, 0.5])
+def test_means_by_dense_backbone_cover_however_alike_its_ladders_are(dense, correlation):
+    rng = np.random.default_rng([dense, int(100 * correlation)])
+    cells = simulated_families(rng, 2000, dense, correlation)
+    assert covers_zero(cells.mean(axis=2)) >= 0.93
+
+
+@pytest.mark.parametrize("dense", [3, 6])
+def test_ladders_of_one_dense_backbone_taken_for_independent_cover_too_seldom(dense):
+    cells = simulated_families(np.random.default_rng(dense), STUDIES, dense, 0.5)
+    assert covers_zero(cells.reshape(STUDIES, -1, 11)) < 0.90
+
+
+@pytest.mark.parametrize(("dense", "least"), [(3, 0.74), (6, 0.77), (12, 0.77)])
+@pytest.mark.parametrize("of_target", [0, 1])
+def test_the_detectable_mean_is_told_from_zero_in_four_of_five_studies(dense, least, of_target):
+    rng = np.random.default_rng(dense)
+    cells = (
+        rng.normal(size=(1500, dense, 1))
+        + of_target * rng.normal(size=(1500, 1, 11))
+        + rng.normal(size=(1500, dense, 11))
+    )
+    mean = np.sqrt((detectable(cells) ** 2).mean())
+    # The test of `two_level_interval`, whose p-value needs no replicates.
+    assert least <= (two_level_interval(cells + mean, replicates=2).p <= 0.05).mean() <= 0.83
+
+
+def test_the_detectable_mean_with_one_target_is_that_of_students_test():
+    values = np.random.default_rng(3).normal(0.4, 0.2, size=12)
+    expected = (stats.t.ppf(0.975, 11) + stats.t.ppf(0.8, 11)) * stats.sem(values)
+    assert detectable(values[:, None]) == pytest.approx(expected)
+    assert detectable(values[:, None] + 5) == pytest.approx(expected)
+
+
+def test_no_mean_is_detectable_where_nothing_tells_how_ladders_vary():
+    cells = np.random.default_rng(0).normal(size=(2, 4, 3))
+    assert detectable(cells).shape == (2,) and (detectable(cells) > 0).all()
+    assert np.isnan(detectable(cells[:, :1])).all() and np.isnan([detectable(np.ones((4, 3)))]).all()
+    with pytest.raises(UsageError, match="ladders × targets"):
+        detectable([0.1, 0.2])
 
 
 def test_with_one_target_the_interval_is_about_that_of_student():

@@ -12,6 +12,7 @@ from tepones.common.errors import UsageError
 # 2^12 = 4,096 signs are still enumerated; beyond, signs are drawn.
 _EXACT_UNITS, _DRAWS = 12, 10_000
 _LEVEL = 0.95
+_POWER = 0.8
 # Two statistics that differ by less than 10^-9 are the same one computed in another order.
 _DECIMALS = 9
 
@@ -69,15 +70,14 @@ def two_level_interval(
     With mean squares A (ladders), B (targets), E (rest), s² = max(A + B − E, A, B)/(J·T), with
     Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). Resampling rows and columns: A. Owen,
     The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007. Cost: replicates × J × T per mean.
+
+    The J rows must be independent. Ladders of one dense backbone are not: average them and give one row per dense
+    backbone. In simulated studies of 3 or 6 dense backbones, 3 ladders each and 11 targets the interval then covers in
+    93 to 96 % at every intra-class correlation from 0 to 0.5; with the ladders as rows, in 90 to 93 % at 0.2 and in
+    83 to 92 % at 0.5.
     """
-    cells = np.asarray(cells, dtype=float)
-    if cells.ndim < 2 or 0 in cells.shape[-2:]:
-        raise UsageError(f"cells of shape {cells.shape}; ladders × targets are needed on the last two axes")
-    if not np.isfinite(cells).all():
-        where = np.argwhere(~np.isfinite(cells))[0]
-        raise UsageError(f"cells[{', '.join(map(str, where))}] is not finite; the table must be complete")
-    lead, (ladders, targets) = cells.shape[:-2], cells.shape[-2:]
-    tables = cells.reshape(-1, ladders, targets)
+    lead, tables = _tables(cells)
+    ladders, targets = tables.shape[1:]
     mean = tables.mean(axis=(1, 2))
     low, high, p = (np.full(len(tables), np.nan) for _ in range(3))
     if ladders > 1:
@@ -86,16 +86,61 @@ def two_level_interval(
         draw_targets = rng.multinomial(targets, np.full(targets, 1 / targets), replicates) / targets
         error, df = _standard_error(tables)
         tails = np.array([1 - _LEVEL, 1 + _LEVEL]) / 2
-        for i, table in enumerate(tables):
-            if error[i] < 10**-_DECIMALS:
-                if abs(mean[i]) < 10**-_DECIMALS:
-                    low[i], high[i], p[i] = 0, 0, 1
-                continue
-            means = np.einsum("bt,bt->b", draw_ladders @ table, draw_targets)
-            stretch = stats.t.ppf(tails[1], df[i]) * error[i] / (stats.norm.ppf(tails[1]) * means.std())
+        varied = error >= 10**-_DECIMALS
+        half, normal = stats.t.ppf(tails[1], df) * error, stats.norm.ppf(tails[1])
+        for i in np.flatnonzero(varied):
+            means = np.einsum("bt,bt->b", draw_ladders @ tables[i], draw_targets)
+            stretch = half[i] / (normal * means.std())
             low[i], high[i] = np.clip(mean[i] + stretch * (np.quantile(means, tails) - mean[i]), *bounds)
-            p[i] = 2 * stats.t.sf(abs(mean[i]) / error[i], df[i])
+        p[varied] = 2 * stats.t.sf(abs(mean[varied]) / error[varied], df[varied])
+        zero = ~varied & (abs(mean) < 10**-_DECIMALS)
+        low[zero], high[zero], p[zero] = 0, 0, 1
     return Interval(*(field.reshape(lead) for field in (mean, low, high, p)))
+
+
+def detectable(cells) -> np.ndarray:
+    """Smallest true mean that such a study tells from zero (95 %, two-sided) with a power of 80 %.
+
+    Parameters
+    ----------
+    cells : array_like, shape (..., J, T)
+        As in `two_level_interval`.
+
+    Returns
+    -------
+    ndarray of the leading shape
+        In the unit of the cells, above 0. NaN with J = 1 and where all cells are the same number.
+
+    Raises
+    ------
+    UsageError
+        If a table is empty or a number is not finite.
+
+    Notes
+    -----
+    (t₀.₉₇₅ + t₀.₈)·s with the standard error s and the degrees of freedom of `two_level_interval`: of a mean so large,
+    the estimate exceeds t₀.₉₇₅·s unless its error lies below −t₀.₈·s. It depends on how the cells vary, not on their
+    mean. In simulated studies the power at the root mean square of this is 77 to 80 % with 3 ladders and 79 to 83 %
+    with 5 to 12; from study to study it varies by 35 to 55 % with 3 ladders, 20 to 35 % with 6 and about 20 %
+    with 12.
+    """
+    lead, tables = _tables(cells)
+    if tables.shape[1] == 1:
+        return np.full(lead, np.nan)
+    error, df = _standard_error(tables)
+    found = (stats.t.ppf((1 + _LEVEL) / 2, df) + stats.t.ppf(_POWER, df)) * error
+    return np.where(error < 10**-_DECIMALS, np.nan, found).reshape(lead)
+
+
+def _tables(cells) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return the leading shape of the cells and all tables in one row, shape (n, J, T), checked."""
+    cells = np.asarray(cells, dtype=float)
+    if cells.ndim < 2 or 0 in cells.shape[-2:]:
+        raise UsageError(f"cells of shape {cells.shape}; ladders × targets are needed on the last two axes")
+    if not np.isfinite(cells).all():
+        where = np.argwhere(~np.isfinite(cells))[0]
+        raise UsageError(f"cells[{', '.join(map(str, where))}] is not finite; the table must be complete")
+    return cells.shape[:-2], cells.reshape(-1, *cells.shape[-2:])
 
 
 def _standard_error(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from tepones.common.registry import Registry
 
-#: The backbones by name: functions of the number of source classes. Besides these, ``torchvision:NAME`` is any of
-#: torchvision's classifiers.
+#: The backbones by name: functions of the number of source classes. Besides these, ``torchvision:NAME`` and
+#: ``timm:NAME`` are any of the classifiers of these libraries.
 BACKBONES = Registry(
     "backbone",
     {
@@ -14,7 +14,10 @@ BACKBONES = Registry(
         "small-vit": "tepones.backbones.small_vit:small_vit",
         "small-mobilenet": "tepones.backbones.small_mobilenet:small_mobilenet",
     },
-    families={"torchvision": "tepones.backbones.from_torchvision:from_torchvision"},
+    families={
+        "torchvision": "tepones.backbones.from_torchvision:from_torchvision",
+        "timm": "tepones.backbones.from_timm:from_timm",
+    },
 )
 
 #: What a backbone can be pre-trained for.

@@ -57,7 +57,8 @@ def train(
     ----------
     backbone : Backbone
     images : ndarray of uint8, shape (N, H, W, 3)
-    labels : ndarray of int, shape (N,)
+    labels : ndarray of int, shape (N,), or of float32, shape (N, C)
+        Classes, or probabilities of the classes.
     training : Training
     seed : int
         Of the order of the images.

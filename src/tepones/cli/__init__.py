@@ -38,7 +38,10 @@ def commands() -> None:
 
 
 profile_option = click.option(
-    "--profile", default="embedded", show_default=True, help="Scale of the study: a file of data/profiles."
+    "--profile",
+    default="embedded",
+    show_default=True,
+    help="Scale of the study: a file of data/profiles; or second-order, a study without ladders.",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Processes; as many as there are cores by default."
@@ -48,13 +51,17 @@ workers_option = click.option(
 @commands.command()
 @profile_option
 @workers_option
-@click.option("--shard", type=_Shard(), help="One of several parts of the profile's ladders: 3/16.")
+@click.option("--shard", type=_Shard(), help="One of several parts of the study, each of whole dense backbones: 3/16.")
 @click.option("--cell", help="Compute a single record anew: the start of a name in the column `cell` of the tables.")
 def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: str | None) -> None:
     """Compute the records of a profile that do not exist yet."""
     from tepones.companion.claims import reproduction
-    from tepones.companion.study import plan, profiles
+    from tepones.companion.study import plan, profiles, second_order
 
+    if profile == second_order.NAME:
+        n_computed = second_order.compute(workers, *(shard or (1, 1)))
+        click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
+        return
     study = profiles.load(profile)
     if cell:
         click.echo(reproduction.again(study, cell, workers).to_string(index=False))

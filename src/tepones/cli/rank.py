@@ -96,7 +96,7 @@ def rank(
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["scores", "pruning"]), default="scores")
+@click.argument("what", type=click.Choice(["scores", "pruning", "speed"]), default="scores")
 @click.option(
     "--size", type=click.Choice(["small", "medium", "large"]),
     help="2,000 × 512, 10,000 × 512 (the default) or 50,000 × 2,048 features; the large one takes minutes.",
@@ -104,17 +104,17 @@ def rank(
 @scores_option("all")
 @format_option
 def bench(what: str, size: str | None, scores: str | None, form: str) -> None:
-    """Time the scores against one product XᵀX of the same features, or pruning against its goals, on one thread."""
+    """Time scores against one product XᵀX, pruning against its goals, or pruned against dense backbones."""
     if what == "scores":
         from tepones.companion.bench import scores as benchmark
 
         table = benchmark.bench(size or "medium", _names(scores))
     elif size or scores is not None:
-        raise UsageError("--size and --scores are options of `bench scores`; `bench pruning` has neither")
+        raise UsageError(f"--size and --scores are options of `bench scores`; `bench {what}` has neither")
     else:
-        from tepones.companion.bench import pruning
+        from tepones.companion.bench import pruning, speed
 
-        table = pruning.bench()
+        table = {"pruning": pruning, "speed": speed}[what].bench()
     click.echo(_text(table, form))
 
 

@@ -18,7 +18,7 @@ from tepones.common.files import write_atomically
 from tepones.common.progress import progress_bar
 from tepones.companion import notebooks, render, study
 from tepones.companion.kernel import Kernel
-from tepones.companion.study import plan, profiles
+from tepones.companion.study import plan, profiles, second_order
 
 CHAPTERS = "chapters"
 
@@ -70,9 +70,12 @@ def publish(profile: str) -> list[Path]:
     """
     from tepones.companion.chapters.sweet_phase import write_readme_picture
 
-    computed = profiles.load(profile)
-    plan.write_tables(computed)
-    study.write(paths.records(profile), study.COSTS, plan.costs(computed))
+    if profile == second_order.NAME:
+        second_order.write_tables()
+    else:
+        computed = profiles.load(profile)
+        plan.write_tables(computed)
+        study.write(paths.records(profile), study.COSTS, plan.costs(computed))
     written = []
     for table in study.files(paths.records(profile)):
         written.append(paths.published_records(profile) / table.name)

@@ -30,13 +30,14 @@ SCHEDULES = Registry(
         "rigl": "tepones.pruning.schedules.rigl:rigl",
         "str": "tepones.pruning.schedules.soft_threshold:soft_threshold",
         "structured": "tepones.pruning.schedules.channels:channels",
+        "surgeon": "tepones.pruning.schedules.surgeon:surgeon",
         "control": "tepones.pruning.schedules.control:control",
     },
 )
 
 #: Where the rungs of a schedule start that do not start from the rung before them, which is from the dense backbone, or
 #: from the rung of the same sparsity of another schedule.
-STARTS = {"one-shot": "dense", "reinitialised": "lottery"}
+STARTS = {"one-shot": "dense", "surgeon": "dense", "reinitialised": "lottery"}
 
 #: Schedules that remove nothing, and so have no criterion.
 UNPRUNED = {"control"}

@@ -6,16 +6,27 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.optimize import minimize
 from torch.nn import functional
 
 from tepones.common.errors import UsageError
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS, UNPRUNED
 from tepones.pruning.base import Setting
 from tepones.pruning.masks import apply, collapsed, dense, prunable, select, sparsity
-from tepones.pruning.schedules import acdc, control, gradual, iterative, lottery, reinitialised, rigl, soft_threshold
+from tepones.pruning.schedules import (
+    acdc,
+    control,
+    gradual,
+    iterative,
+    lottery,
+    reinitialised,
+    rigl,
+    soft_threshold,
+    surgeon,
+)
 
 LADDER = (0.5, 0.9, 0.99)
-NESTED = {"iterative", "one-shot", "lottery", "reinitialised", "gradual", "str"}
+NESTED = {"iterative", "one-shot", "surgeon", "lottery", "reinitialised", "gradual", "str"}
 MASKING = [schedule for schedule in SCHEDULES if schedule not in {"structured", *UNPRUNED}]
 METHODS = [(c, s) for c in CRITERIA for s in MASKING if s != "str" or c == "magnitude"]
 
@@ -87,6 +98,41 @@ def test_one_shot_leaves_the_remaining_weights(trained, climb):
     for network, masks, _ in climb(trained, "magnitude", "one-shot", LADDER):
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, before[name] * masks[name] if name in masks else before[name])
+
+
+def test_the_surgeon_leaves_the_least_of_the_quadratic_model():
+    """Against a constrained minimisation, and the update of a single weight against the formula of its paper."""
+    generator = torch.Generator().manual_seed(0)
+    gradients = torch.randn(3, 30, 7, generator=generator, dtype=torch.float64)
+    matrices = gradients.mT @ gradients / 30 + 0.1 * torch.eye(7)
+    values = torch.randn(3, 7, generator=generator, dtype=torch.float64)
+    kept = torch.tensor([[1, 1, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 1, 1, 1]], dtype=torch.bool)
+    found = surgeon.made_up(matrices, values, kept)
+    assert not found[~kept].any() and not torch.equal(found[0][kept[0]], values[0][kept[0]])
+    for matrix, before, after, stays in zip(matrices.numpy(), values.numpy(), found.numpy(), kept.numpy(), strict=True):
+
+        def cost(rest, matrix=matrix, before=before, stays=stays):
+            change = -before.copy()
+            change[stays] += rest
+            return change @ matrix @ change / 2
+
+        if stays.any():
+            best = minimize(cost, before[stays], tol=1e-12)
+            assert after[stays] == pytest.approx(best.x, abs=1e-5)
+    inverse = torch.linalg.inv(matrices[2])
+    alone = values[2] - values[2, 3] / inverse[3, 3] * inverse[:, 3]
+    torch.testing.assert_close(found[2], alone)
+
+
+def test_after_the_surgeon_the_loss_is_lower_than_after_removal_alone(trained, climb, images):
+    pictures, labels = images
+    losses = []
+    for schedule in ("one-shot", "surgeon"):
+        (network, _, _), *_ = climb(copy.deepcopy(trained), "block", schedule, (0.8,))
+        with torch.no_grad():
+            logits = network.eval()(network.prepare(pictures))
+        losses.append(float(functional.cross_entropy(logits, torch.as_tensor(labels))))
+    assert losses[1] < losses[0]
 
 
 def test_the_control_trains_as_iterative_pruning_does_and_prunes_nothing(trained, setting, monkeypatch):

@@ -41,6 +41,8 @@ COMPANION = "companion"
 PUBLISHED = "published"
 #: Profiles that claims may name before there is a file for them in `data/profiles`.
 PLANNED = ("photographs", "imagenet")
+#: Nor is this: the study of the second-order paper, which has no ladders.
+SECOND_ORDER = "second-order"
 VERDICTS = ("supported", "equivalent", "undecided", "contradicted", "not tested")
 COLUMNS = [
     *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high", "slack", "detects"),
@@ -104,7 +106,7 @@ class Claim(_Statement):
 
     statistic: str
     arguments: dict[str, str | float] = Field(default_factory=dict)
-    only: dict[Literal["method", "target", "architecture"], tuple[str, ...]] = Field(default_factory=dict)
+    only: dict[Literal["method", "target", "architecture", "network"], tuple[str, ...]] = Field(default_factory=dict)
     protocol: Literal["probe", "fine-tuning", "both"] = "probe"
     side: Literal["above", "below", "at least", "at most"]
     threshold: float
@@ -115,7 +117,7 @@ class Claim(_Statement):
 
 def known_profiles() -> list[str]:
     """Profiles that a claim may name."""
-    return sorted({*profiles.names(), *PLANNED, PUBLISHED})
+    return sorted({*profiles.names(), *PLANNED, PUBLISHED, SECOND_ORDER})
 
 
 def claims() -> list[Claim | Untested]:
@@ -175,10 +177,10 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        That of `study.tidy`, by both protocols, of the ladders whose source accuracy is known, with the column protocol
-        and those of `study.with_correctness`; for `PUBLISHED` the columns ladder, unit, architecture, protocol, method,
-        rung, sparsity, target, accuracy. There a ladder is one pruning method of one architecture under one protocol,
-        with the architecture's dense model as its lowest rung, and a unit of its own.
+        That of `study.tidy`, by both protocols, with the column protocol and those of `study.with_correctness`; for
+        `PUBLISHED` the columns ladder, unit, architecture, protocol, method, rung, sparsity, target, accuracy. There a
+        ladder is one pruning method of one architecture under one protocol, with the architecture's dense model as its
+        lowest rung, and a unit of its own.
 
     Raises
     ------
@@ -190,6 +192,8 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     choose("profile", profile, known_profiles())
     if profile == PUBLISHED:
         return _published_ladders()
+    if profile == SECOND_ORDER:
+        return _zero_shot(records)
     if profile not in profiles.names():
         raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
     tables = study.load(profile, records)
@@ -199,15 +203,30 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     return of_tables(tables)
 
 
+def _zero_shot(records: str) -> pd.DataFrame:
+    """Table ``zero_shot`` of the study of the second-order paper, once it is whole."""
+    folder = (paths.published_records if records == "published" else paths.records)(SECOND_ORDER)
+    tables = {path.stem: study.read(path) for path in study.files(folder)}
+    if "zero_shot" not in tables:
+        raise TeponesError(f"no {records} records of the study {SECOND_ORDER}; tepones run --profile {SECOND_ORDER}")
+    made = tables[study.PROVENANCE].set_index("item")["value"]
+    there, planned = made["dense backbones"], made["dense backbones of the study"]
+    if int(there) < int(planned):
+        raise Unfinished(
+            f"{there} of the {planned} dense backbones of {SECOND_ORDER} are computed; all are judged at once"
+        )
+    found = tables["zero_shot"].fillna({"criterion": "", "when": ""})
+    found = found.rename(columns={"task": "target", "zero_shot": "accuracy"})
+    return found.assign(protocol=study.PROBE, rung=(found["sparsity"] > 0).astype(int))
+
+
 def of_tables(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """`measurements` of the tables of a study."""
     frames = [
         study.with_correctness(study.tidy(tables, protocol), tables, protocol).assign(protocol=protocol)
         for protocol in study.PROTOCOLS
     ]
-    frame = pd.concat(frames, ignore_index=True)
-    # Claims set scores against source accuracy, which is not known of released weights.
-    return frame[frame["source_accuracy"].notna()].reset_index(drop=True)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _published_ladders() -> pd.DataFrame:
@@ -256,7 +275,7 @@ def judge(claim: Claim, frame: pd.DataFrame, profile: str) -> dict[str, object]:
     if pd.isna(low):
         return row | {"reason": "all units and targets give the same number, which does not tell how they vary"}
     found = {"estimate": mean, "low": low, "high": high, "verdict": verdict(claim, low, high)}
-    return row | found | {"slack": slack(claim, low, high), "detects": agreement.detectable(table.to_numpy())}
+    return row | found | {"slack": slack(claim, low, high), "detects": float(agreement.detectable(table.to_numpy()))}
 
 
 def verdict(claim: Claim, low: float, high: float) -> str:

@@ -39,6 +39,9 @@ STATISTICS = Registry(
         "advantage of method on source": f"{_HERE}:advantage_of_method_on_source",
         "least advantage of method on source": f"{_HERE}:least_advantage_of_method_on_source",
         "distance between methods": f"{_HERE}:distance_between_methods",
+        "change, zero-shot": "tepones.companion.claims.zero_shot:change_zero_shot",
+        "advantage, zero-shot": "tepones.companion.claims.zero_shot:advantage_zero_shot",
+        "unseen above seen": "tepones.companion.claims.zero_shot:unseen_above_seen",
     },
 )
 
@@ -87,7 +90,7 @@ def gain_over_control(frame: pd.DataFrame, method: str, control: str, low: float
     Mean over the rungs of `method` with a sparsity from `low` to `high`; the ladder of the method `control` that starts
     from the same dense backbone is compared rung by rung. This is what pruning does, apart from the training.
     """
-    return _mean(_between(paired(frame, method, control), low, high))
+    return mean_of_cells(between(paired(frame, method, control), low, high))
 
 
 def control_over_dense(frame: pd.DataFrame, method: str, control: str, low: float, high: float) -> pd.DataFrame:
@@ -95,9 +98,9 @@ def control_over_dense(frame: pd.DataFrame, method: str, control: str, low: floa
 
     Of the control's rungs to which `gain_over_control` compares those of `method`.
     """
-    placed = _between(paired(frame, method, control), low, high)[["unit", "rung", "target"]]
+    placed = between(paired(frame, method, control), low, high)[["unit", "rung", "target"]]
     own = gains(_rungs(_of_method(frame, control)))
-    return _mean(own.merge(placed, on=["unit", "rung", "target"]).rename(columns={"gain": "value"}))
+    return mean_of_cells(own.merge(placed, on=["unit", "rung", "target"]).rename(columns={"gain": "value"}))
 
 
 def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
@@ -129,8 +132,8 @@ def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
 
 def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
-    inside = _between(gains(_rungs(frame)), low, high).dropna(subset="gain")
-    return _mean(inside.rename(columns={"gain": "value"}))
+    inside = between(gains(_rungs(frame)), low, high).dropna(subset="gain")
+    return mean_of_cells(inside.rename(columns={"gain": "value"}))
 
 
 def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
@@ -213,7 +216,7 @@ def advantage_of_method(frame: pd.DataFrame, method: str, over: str, low: float,
 
     Mean over the rungs with a sparsity from `low` to `high`; what the dense backbone happens to be plays no part.
     """
-    return _mean(_between(paired(frame, method, over), low, high))
+    return mean_of_cells(between(paired(frame, method, over), low, high))
 
 
 def advantage_of_method_on_source(frame: pd.DataFrame, method: str, over: str, low: float, high: float) -> pd.DataFrame:
@@ -262,7 +265,7 @@ def distance_between_methods(frame: pd.DataFrame, low: float, high: float) -> pd
 
     Over the rungs with a sparsity from `low` to `high`.
     """
-    inside = _between(_rungs(frame), low, high)
+    inside = between(_rungs(frame), low, high)
     if inside["method"].nunique() < 2:
         raise NotTestable("the study has no ladder of a second method")
     level = inside.groupby(["method", "unit", "target"], sort=False)["accuracy"].mean().reset_index()
@@ -296,7 +299,7 @@ def _units(rungs: pd.DataFrame) -> dict[str, str]:
     return dict(zip(rungs["ladder"], rungs["unit"], strict=True))
 
 
-def _mean(cells: pd.DataFrame) -> pd.DataFrame:
+def mean_of_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """Mean value of each unit on each target."""
     return cells.groupby(["unit", "target"], sort=False)["value"].mean().reset_index()
 
@@ -313,7 +316,14 @@ def _best_elsewhere(table: pd.DataFrame) -> Iterator[tuple[str, Hashable]]:
         yield target, table.drop(columns=target).mean(axis=1).idxmax()
 
 
-def _between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+def between(rungs: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    """Pruned rungs with a sparsity from `low` to `high`.
+
+    Raises
+    ------
+    NotTestable
+        If there is none.
+    """
     inside = rungs[(rungs["rung"] > 0) & rungs["sparsity"].between(low - _CLOSE, high + _CLOSE)]
     if inside.empty:
         raise NotTestable(f"the study has no rung between {low:.2%} and {high:.2%} sparsity")

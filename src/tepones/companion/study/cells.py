@@ -1,6 +1,6 @@
 """The cells of the study: images, pre-training, rungs, transfer accuracy, scores."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -28,6 +28,9 @@ from tepones.tasks.sources import SOURCES, locate, places
 from tepones.transfer import linear_probe, mean_class_accuracy
 
 SPLITS = ("train_images", "train_labels", "test_images", "test_labels", "test_groups")
+
+#: Images that a distilled rung is trained on.
+DISTILLED = 8000
 
 #: How far into pre-training lottery tickets are rewound, as a fraction of its steps. Frankle et al. 2019
 #: (arXiv 1903.01611) find 0.1 % to 7 % to serve.
@@ -185,6 +188,46 @@ class Rung(Cell):
         n_dense = sum(fresh[name].numel() for name in masks)
         masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
         return _rung_record(backbone, masks, images, n_dense)
+
+
+@dataclass(frozen=True)
+class Distilled(Rung):
+    """A rung of a ladder of released weights, trained after each pruning to answer as its own dense network does.
+
+    Labels of the released network's classes are not at hand, so it is distilled (Hinton, Vinyals and Dean 2015, arXiv
+    1503.02531, temperature 1): the loss is the cross-entropy to the source-class probabilities that the dense network
+    gives the same image. `images` are those of the training; each rung draws `DISTILLED` of them, by the seed.
+    """
+
+    images: Images = field(kw_only=True)
+
+    def requires(self) -> list[Cell]:
+        """As those of a rung, and the images."""
+        return [*super().requires(), self.images]
+
+    def compute(self, store: Store) -> tuple[Values, Tensors]:
+        """Prune the rung that this one starts from and train it.
+
+        Of the test images of `images` the record says how often this rung and the dense network give the same class.
+        """
+        images, source = _images(store, self.images), _images(store, self.pretraining.source)
+        dense, _ = load_rung(store, self.pretraining)
+        backbone, masks = load_rung(store, self.start())
+        seed = 1000 * self.pretraining.seed + len(self.sparsities)
+        drawn = np.random.default_rng(seed).permutation(len(images["train_images"]))[:DISTILLED]
+        pictures = images["train_images"][drawn]
+        setting = Setting(
+            images=pictures,
+            labels=predict(dense, pictures),
+            criterion=CRITERIA.load(self.criterion) if self.criterion else None,
+            training=self.training,
+            seed=seed,
+            scope=self.scope,
+        )
+        masks = SCHEDULES.load(self.schedule)(backbone, masks, self.sparsities[-1], setting)
+        values, tensors = _rung_record(backbone, masks, source)
+        answers, expected = (predict(network, images["test_images"]).argmax(1) for network in (backbone, dense))
+        return {**values, "fidelity": float((answers == expected).mean())}, tensors
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import study
 from tepones.companion.study.cells import (
     Ablation,
+    Distilled,
     Entropies,
     FineTuning,
     Images,
@@ -52,13 +53,12 @@ def rungs(ladder: Ladder) -> list[Pretraining | Released | Rung]:
         training = Training(**ladder.pretraining.model_dump())
         first = Pretraining(ladder.backbone, source, training, ladder.seed, ladder.objective)
     training = Training(**ladder.fine_tuning.model_dump())
-    return [
-        first,
-        *(
-            Rung(first, ladder.criterion, ladder.schedule, ladder.sparsities[: level + 1], training, ladder.scope)
-            for level in range(len(ladder.sparsities))
-        ),
-    ]
+    how = (training, ladder.scope)
+    kind, more = Rung, {}
+    if ladder.distillation:
+        kind, more = Distilled, {"images": images(ladder.distillation, ladder.pixels)}
+    levels = [ladder.sparsities[: level + 1] for level in range(len(ladder.sparsities))]
+    return [first, *(kind(first, ladder.criterion, ladder.schedule, reached, *how, **more) for reached in levels)]
 
 
 def evaluations(

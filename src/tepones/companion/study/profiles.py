@@ -52,7 +52,8 @@ class TrainingSize(Strict):
 class Ladder(Strict):
     """One ladder: its backbone, what that was trained on, how it is pruned, and the seed of all this.
 
-    `weights` names a file of released weights to start from, in place of a pre-training.
+    `weights` names a file of released weights to start from, in place of a pre-training. Where these are trained
+    between rungs, it is on the answers of their own dense network to the images of the task `distillation`.
     """
 
     backbone: str
@@ -60,6 +61,7 @@ class Ladder(Strict):
     pixels: Count = 32
     pretraining: TrainingSize | None = None
     weights: str | None = None
+    distillation: TaskSize | None = None
     objective: str = "supervised"
     criterion: str | None = None
     schedule: str
@@ -85,6 +87,8 @@ class Ladder(Strict):
     def _one_start(self) -> "Ladder":
         if (self.pretraining is None) == (self.weights is None):
             raise ValueError("a ladder starts from a pretraining or from weights: give one of the two")
+        if self.distillation and not self.weights:
+            raise ValueError("distillation is for released weights: give weights")
         return self
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ from torch import nn
 
 from tepones import tasks
 from tepones.agreement.correlations import weighted_tau
-from tepones.backbones import released
+from tepones.backbones import from_timm, released
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common import paths
 from tepones.common.errors import TeponesError
@@ -150,15 +150,11 @@ def _encoder(model: nn.Module, preparation: Preparation) -> Encoder:
 
 def _timm(architecture: str, weights: str = "") -> nn.Module:
     """A classifier of timm's with released or initial weights."""
-    try:
-        import timm
-    except ImportError:
-        raise TeponesError(f"{architecture} is a network of timm: pip install 'tepones[networks]'") from None
     from safetensors.torch import load_file
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = timm.create_model(architecture, pretrained=False)
+        model = from_timm.installed().create_model(architecture, pretrained=False)
     if weights:
         model.load_state_dict(load_file(released.file(weights)))
     return model

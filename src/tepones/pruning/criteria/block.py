@@ -6,8 +6,8 @@ WoodFisher (Singh and Alistarh 2020, arXiv 2004.14340; code: IST-DASLab/WoodFish
 empirical Fisher of the images' gradients g_i plus a damping, H_B = λI + (1/n) Σ_i g_i g_iᵀ, cut into blocks of
 consecutive weights of one layer. WoodFisher builds the inverse by n rank-one updates; here H_B is summed and inverted
 by a batched Cholesky solver, which gives the same numbers and is faster for small blocks. The factor 1/2 does not
-change the order and is left out, as in that code. So is the change of the other weights: here the schedule trains them
-(our choice).
+change the order and is left out, as in that code. The change of the other weights is the schedule `surgeon`'s; other
+schedules train them.
 """
 
 import torch
@@ -36,6 +36,19 @@ def block(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
     UsageError
         If the setting has no images.
     """
+    scores = {}
+    for name, matrices in damped_fisher(backbone, setting).items():
+        weight = prunable(backbone)[name].detach()
+        variances = inverse_diagonal(matrices).flatten()[: weight.numel()]
+        scores[name] = weight.square() / variances.view(weight.shape)
+    return scores
+
+
+def damped_fisher(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
+    """H_B = λI + (1/n) Σ_i g_i g_iᵀ of each prunable weight, (blocks, size, size); what fills up the last block is λI.
+
+    Cost and errors are those of `block`.
+    """
     weights = {name: weight.detach() for name, weight in prunable(backbone).items()}
     sizes = {name: min(BLOCK, weight.numel()) for name, weight in weights.items()}
     fisher = {
@@ -45,32 +58,26 @@ def block(backbone: Backbone, setting: Setting) -> dict[str, torch.Tensor]:
     n_images = 0
     for batch in sample_gradients(backbone, setting):
         for name, gradients in batch.items():
-            blocks = _blocks(gradients, sizes[name]).transpose(0, 1)  # (blocks, images, size)
+            blocks = cut(gradients, sizes[name]).transpose(0, 1)  # (blocks, images, size)
             fisher[name].baddbmm_(blocks.mT, blocks)
         n_images += len(gradients)
     n_alive = sum(int(weight.count_nonzero()) for weight in weights.values())
     trace = sum(float(summed.diagonal(dim1=1, dim2=2).sum()) for summed in fisher.values()) / n_images
     # A network whose gradients are all zero has no preference: any positive λ ranks by magnitude.
     ridge = DAMPING * trace / max(n_alive, 1) or 1.0
-    scores = {}
-    for name, weight in weights.items():
-        variances = inverse_diagonal(fisher[name].div_(n_images), ridge).flatten()[: weight.numel()]
-        scores[name] = weight.square() / variances.view(weight.shape)
-    return scores
+    for summed in fisher.values():
+        summed.div_(n_images).diagonal(dim1=1, dim2=2).add_(ridge)
+    return fisher
 
 
-def inverse_diagonal(matrices: torch.Tensor, ridge: float) -> torch.Tensor:
-    """Diagonals (n, size) of (M + ridge · I)⁻¹ for positive semi-definite matrices M (n, size, size), ridge > 0.
-
-    The matrices are changed in place.
-    """
-    matrices.diagonal(dim1=1, dim2=2).add_(ridge)
-    # M + ridge·I = L Lᵀ, so the diagonal of its inverse is the squared length of the columns of L⁻¹.
+def inverse_diagonal(matrices: torch.Tensor) -> torch.Tensor:
+    """Diagonals (n, size) of the inverses of positive definite matrices (n, size, size)."""
+    # M = L Lᵀ, so the diagonal of its inverse is the squared length of the columns of L⁻¹.
     factors = torch.linalg.cholesky(matrices)
     identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype).expand_as(matrices)
     return torch.linalg.solve_triangular(factors, identity, upper=False).square().sum(1)
 
 
-def _blocks(gradients: torch.Tensor, size: int) -> torch.Tensor:
+def cut(rows: torch.Tensor, size: int) -> torch.Tensor:
     """Cut rows (n, numel) into (n, blocks, size), filled up with zeros."""
-    return functional.pad(gradients, (0, -gradients.shape[1] % size)).view(len(gradients), -1, size)
+    return functional.pad(rows, (0, -rows.shape[1] % size)).view(len(rows), -1, size)
