@@ -12,8 +12,9 @@ from tepones.companion.claims.statistic import STATISTICS, NotTestable
 
 
 def rungs(accuracies, method="m", ladder="m 0", target="t", sparsities=(0.0, 0.5, 0.9), **more):
-    """One ladder on one target; its dense backbone is its own."""
+    """One ladder on one target, with a score that nobody asks for; its dense backbone is its own."""
     about = {"ladder": ladder, "unit": ladder, "method": method, "seed": 0, "target": target} | more
+    about |= {"score": "unasked", "value": 77.0}
     return pd.DataFrame(
         [
             about | {"rung": rung, "sparsity": sparsity, "accuracy": accuracy, "source_accuracy": 0.9 - 0.1 * rung}
@@ -156,8 +157,10 @@ def test_scores_are_compared_inside_ladders():
     for lacking in ("good", "better"):
         with pytest.raises(NotTestable, match="no score better"):
             statistic.advantage_in_agreement(frame, lacking, "better")
-    with pytest.raises(NotTestable, match="no score good"):
-        statistic.score_agreement(rungs([0.5, 0.6, 0.7]), "good")
+    published = rungs([0.5, 0.6, 0.7]).drop(columns=["score", "value"])
+    for ladder in (published, rungs([0.5, 0.6, 0.7])):
+        with pytest.raises(NotTestable, match="no score good"):
+            statistic.score_agreement(ladder, "good")
 
 
 def test_what_a_score_says_of_a_control_does_not_count():

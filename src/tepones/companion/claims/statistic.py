@@ -100,7 +100,7 @@ def control_over_dense(frame: pd.DataFrame, method: str, control: str, low: floa
     """
     placed = between(paired(frame, method, control), low, high)[["unit", "rung", "target"]]
     own = gains(_rungs(_of_method(frame, control)))
-    return mean_of_cells(own.merge(placed, on=["unit", "rung", "target"]).rename(columns={"gain": "value"}))
+    return mean_of_cells(own.assign(value=own["gain"]).merge(placed, on=["unit", "rung", "target"]))
 
 
 def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
 def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
     inside = between(gains(_rungs(frame)), low, high).dropna(subset="gain")
-    return mean_of_cells(inside.rename(columns={"gain": "value"}))
+    return mean_of_cells(inside.assign(value=inside["gain"]))
 
 
 def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
