@@ -292,8 +292,10 @@ def slack(claim: Claim, low: float, high: float) -> float:
     """How far an interval would have to move, as it is, for another verdict."""
     here = verdict(claim, low, high)
     ends = {_bound(claim), claim.threshold - claim.margin, claim.threshold + claim.margin}
-    moves = [(end - side) * (1 + 1e-9) for end in ends for side in (low, high)]
-    return min((abs(move) for move in moves if verdict(claim, low + move, high + move) != here), default=math.inf)
+    moves = [end - side for end in ends for side in (low, high)]
+    # Just before, at and beyond each place where a verdict may change.
+    around = [(abs(move), move + past) for move in moves for past in (-1e-9, 0.0, 1e-9)]
+    return min((far for far, move in around if verdict(claim, low + move, high + move) != here), default=math.inf)
 
 
 def _bound(claim: Claim) -> float:
