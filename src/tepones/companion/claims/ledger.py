@@ -329,11 +329,11 @@ def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
 def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """What a claim is about; every name that it gives must be there."""
     if claim.protocol != "both":
-        if claim.protocol not in set(frame["protocol"]):
+        if claim.protocol not in frame["protocol"].unique():
             raise NotTestable(f"the study has no accuracies by {claim.protocol}")
         frame = frame[frame["protocol"] == claim.protocol]
     for column, wanted in claim.only.items():
-        absent = set(wanted) - set(frame.get(column, ()))
+        absent = set(wanted) - set(frame[column].unique() if column in frame else ())
         if absent:
             what = "ladder of" if column == "method" else column
             raise NotTestable(f"the study has no {what} {min(absent)}")
