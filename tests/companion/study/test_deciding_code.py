@@ -18,6 +18,7 @@ from tepones.common.errors import TeponesError
 from tepones.companion.study import cells, records
 from tepones.companion.study.cells import (
     Ablation,
+    Entropies,
     FineTuning,
     Images,
     Pretraining,
@@ -27,7 +28,7 @@ from tepones.companion.study.cells import (
     Transfer,
 )
 from tepones.companion.study.deciding_code import LEFT_OUT, REGISTRIES, Source
-from tepones.pruning import CRITERIA, SCHEDULES
+from tepones.pruning import CRITERIA, SCHEDULES, UNPRUNED
 from tepones.scores import SCORES
 
 SOURCE_FOLDER = Path(tepones.__file__).parent
@@ -39,7 +40,7 @@ RELEASED = Released("torchvision:squeezenet1_1", "some", CIFAR)
 
 
 def rung(criterion="magnitude", schedule="iterative", dense=DENSE):
-    return Rung(dense, criterion, schedule, (0.5,), SHORT)
+    return Rung(dense, None if schedule in UNPRUNED else criterion, schedule, (0.5,), SHORT)
 
 
 #: One cell of each kind, and more where an entry of a registry decides what is computed.
@@ -53,6 +54,7 @@ CELLS = {
     "transfer": Transfer(DENSE, DIGITS, (0.1, 1.0)),
     "fine-tuning": FineTuning(DENSE, DIGITS, SHORT, 0),
     "scoring": Scoring(DENSE, DIGITS, ("gaussian", "nce")),
+    "entropies": Entropies(DENSE, DIGITS),
     "ablation": Ablation(DENSE, DIGITS),
     **{f"rung by {criterion}": rung(criterion) for criterion in CRITERIA},
     **{f"rung, {schedule}": rung(schedule=schedule) for schedule in SCHEDULES if schedule != "iterative"},
@@ -61,10 +63,11 @@ CELLS = {
 IMAGES = ("rendered images", "scanned images", "photographs")
 TRAINED = {name for name in CELLS if name not in {*IMAGES, "released", "rung of released"}}
 RUNGS = {name for name in CELLS if name.startswith("rung")}
+UNMASKED = {f"rung, {schedule}" for schedule in UNPRUNED}
 #: Rungs of which single weights are chosen, by magnitude where no other criterion is named.
-MASKED = RUNGS - {"rung, structured"}
-BY_MAGNITUDE = RUNGS - {f"rung by {criterion}" for criterion in CRITERIA if criterion != "magnitude"}
-JUDGED = {"transfer", "fine-tuning", "scoring", "ablation"}
+MASKED = RUNGS - {"rung, structured", *UNMASKED}
+BY_MAGNITUDE = RUNGS - {f"rung by {criterion}" for criterion in CRITERIA if criterion != "magnitude"} - UNMASKED
+JUDGED = {"transfer", "fine-tuning", "scoring", "entropies", "ablation"}
 EVERY_NETWORK = set(CELLS) - set(IMAGES)
 OF_LATIN = TRAINED | {"rendered images"}
 OF_DIGITS = {"scanned images", *JUDGED}
@@ -73,26 +76,34 @@ OF_CIFAR = {"photographs", "released", "rung of released"}
 #: Edits of what decides a value: module, old text, new text, and the cells whose identity must change, no other.
 DECIDING = [
     ("companion.study.cells", "EARLY = 0.07", "EARLY = 0.08", TRAINED),
-    ("companion.study.cells", "softmax(1)", "softmax(0)", {"scoring"}),
+    ("companion.study.cells", "np.packbits(correct)", "np.packbits(~correct)", {"transfer", "fine-tuning"}),
+    ("companion.study.cells", "fmean(layers.values())", "max(layers.values())", {"entropies"}),
+    ("companion.study.tables", 'LAYER_ENTROPY = "layer', 'LAYER_ENTROPY = "mean', {"entropies"}),
     ("companion.study.cells", "max(1, round(EARLY * n_steps))", "max(2, round(EARLY * n_steps))", TRAINED),
     ("companion.study.cells", "1 - n_alive / n_dense if", "n_alive / n_dense if", EVERY_NETWORK),
     ("companion.study.cells", "seed = 1000 * self", "seed = 100 * self", RUNGS),
     ("companion.study.cells", '"train_images", "train_labels", ', '"train_labels", "train_images", ', set(CELLS)),
+    ("companion.study.cells", '"test_labels", "test_groups"', '"test_groups", "test_labels"', set(CELLS)),
     ("pruning.resize", "layer.groups = shape[0]", "layer.groups = 1", RUNGS | JUDGED),
     ("pruning.masks", "above, equal = candidates > least", "above, equal = candidates >= least", MASKED),
     ("pruning.masks", "kernel_size == layer.stride != (1, 1)", "kernel_size == layer.stride", EVERY_NETWORK),
     ("pruning.base", "order[:n]", "order[-n:]", {"rung by snip", "rung by diagonal", "rung by block"}),
     ("pruning.criteria.magnitude", ".abs()", ".square()", BY_MAGNITUDE),
+    ("pruning.schedules.control", "setting.seed, masks", "setting.seed + 1, masks", {"rung, control"}),
     ("pruning.schedules.rigl", "ALPHA = 0.3", "ALPHA = 0.4", {"rung, rigl"}),
     ("backbones.training", "WARM_UP = 0.2", "WARM_UP = 0.3", EVERY_NETWORK - {"released"}),
     ("backbones.training", "momentum: float = 0.9", "momentum: float = 0.8", EVERY_NETWORK - {"released"}),
     ("backbones.self_supervised", "TEMPERATURE = 0.2", "TEMPERATURE = 0.3", {"pre-training without labels"}),
     ("backbones.base", "MEAN, STD = 127.5, 64.0", "MEAN, STD = 127.5, 63.0", EVERY_NETWORK),
     ("backbones.features", "BATCH = 512", "BATCH = 256", EVERY_NETWORK),
+    ("backbones.features", "softmax(1)", "softmax(0)", {"scoring", "fine-tuning"}),
+    ("backbones.activations", "(on >= 0)", "(on > 0)", {"entropies"}),
+    ("backbones.activations", "nn.ReLU6, ", "", {"entropies"}),
     ("backbones.small_resnet", "n_in != n_out:", "n_in < n_out:", TRAINED),
     ("backbones.released", "weights=None", "weights='DEFAULT'", {"released", "rung of released"}),
     ("backbones.onednn", "BLOCK = 8", "BLOCK = 4", EVERY_NETWORK),
     ("transfer", "FOLDS = 3", "FOLDS = 5", {"transfer"}),
+    ("transfer", 'average="macro"', 'average="micro"', {"transfer", "fine-tuning"}),
     ("transfer", "StandardScaler()", "StandardScaler(with_std=False)", {"transfer"}),
     ("scores.summary", "NOISE = 1e-8", "NOISE = 1e-7", {"scoring", "ablation"}),
     ("scores.policy", "DEAD = 2 *", "DEAD = 3 *", {"scoring", "ablation"}),
@@ -102,7 +113,12 @@ DECIDING = [
     ("tasks.glyphs", "SIDE = 32", "SIDE = 64", OF_LATIN | OF_DIGITS),
     ("tasks.glyphs", "ABCDEFGHIJ", "ABCDEFGHIj", OF_LATIN),
     ("tasks.digits", "255 / 16", "255 / 17", OF_DIGITS),
-    ("tasks.base", "rows[:test_per_class]", "rows[-test_per_class:]", OF_DIGITS),
+    ("tasks.glyphs", "np.arange(len(test[1]))", "np.zeros(len(test[1]))", OF_LATIN),
+    ("tasks.base", "rows[:n_test]", "rows[-n_test:]", OF_DIGITS),
+    ("tasks.base", "if test_per_class is None else", "if test_per_class else", OF_DIGITS),
+    ("tasks.vision", "[:per_class]", "[-per_class:]", OF_CIFAR),
+    ("tasks.vision", "~np.isin(groups, groups[chosen])", "~np.isin(groups, chosen)", OF_CIFAR),
+    ("tasks.vision", "partition('_')[0]", "partition('_')[2]", OF_CIFAR),
     ("tasks.vision", "Resampling.BICUBIC", "Resampling.BILINEAR", OF_CIFAR),
     ("tasks.folder", 'TRAIN = ("train", "training")', 'TRAIN = ("train",)', OF_CIFAR),
     ("tasks.sources", '"CIFAR10", ("train",), "test"', '"CIFAR10", ("test",), "train"', OF_CIFAR),
@@ -112,6 +128,7 @@ DECIDING = [
 INDIFFERENT = [
     ("scores.__init__", '"gaussian": "tep', '"new": "tepones.scores.new:NEW",\n        "gaussian": "tep'),
     ("pruning.__init__", '"magnitude": "tep', '"new": "tepones.pruning.criteria.new:new",\n        "magnitude": "tep'),
+    ("pruning.__init__", 'UNPRUNED = {"control"', 'UNPRUNED = {"new", "control"'),
     ("pruning.__init__", 'STARTS = {"one-shot"', 'STARTS = {"new": "dense", "one-shot"'),
     ("tasks.__init__", '"digits": "tep', '"new": "tepones.tasks.new:new",\n        "digits": "tep'),
     ("tasks.sources", "SOURCES = {\n", 'SOURCES = {\n    "new": Source(3, "new"),\n'),
@@ -185,9 +202,11 @@ def test_moving_code_to_another_file_changes_no_key(before):
     """`linear_probe` and what it needs go to a new module, and its user imports it from there."""
     text = (SOURCE_FOLDER / "transfer.py").read_text(encoding="utf-8")
     using = (SOURCE_FOLDER / "companion" / "study" / "cells.py").read_text(encoding="utf-8")
-    moved = using.replace("from tepones.transfer import linear_probe", "from tepones.agreement import truth")
-    moved = moved.replace("linear_probe(", "truth.linear_probe(")
-    assert moved != using
+    names = ("linear_probe", "mean_class_accuracy")
+    moved = using.replace(f"from tepones.transfer import {', '.join(names)}", "from tepones.agreement import truth")
+    for name in names:
+        moved = moved.replace(f"{name}(", f"truth.{name}(")
+    assert "tepones.transfer" not in moved and moved.count("truth.") == len(names)
     edits = {"tepones.agreement.truth": text, "tepones.companion.study.cells": moved}
     assert changed_by(before, Source(edits)) == set()
 
@@ -201,7 +220,8 @@ def test_another_function_of_the_same_name_is_another_function(before):
     for chosen in ("one", "other"):
         using = f"{text}\n\nfrom tepones.agreement import one, other\n\n\ndef both(x):\n"
         using += f"    return {chosen}.fit(x), one, other\n"
-        using = using.replace("    chosen = float(", "    both(1)\n    chosen = float(")
+        using = using.replace("    predicted = model", "    both(1)\n    predicted = model")
+        assert "    both(1)\n" in using
         edits = {"tepones.transfer": using, "tepones.agreement.one": one, "tepones.agreement.other": other}
         found.append(records.identity(CELLS["transfer"], Source(edits)))
     assert found[0] != found[1] and before["transfer"] not in found

@@ -292,8 +292,10 @@ def slack(claim: Claim, low: float, high: float) -> float:
     """How far an interval would have to move, as it is, for another verdict."""
     here = verdict(claim, low, high)
     ends = {_bound(claim), claim.threshold - claim.margin, claim.threshold + claim.margin}
-    moves = [(end - side) * (1 + 1e-9) for end in ends for side in (low, high)]
-    return min((abs(move) for move in moves if verdict(claim, low + move, high + move) != here), default=math.inf)
+    moves = [end - side for end in ends for side in (low, high)]
+    # Just before, at and beyond each place where a verdict may change.
+    around = [(abs(move), move + past) for move in moves for past in (-1e-9, 0.0, 1e-9)]
+    return min((far for far, move in around if verdict(claim, low + move, high + move) != here), default=math.inf)
 
 
 def _bound(claim: Claim) -> float:
@@ -327,11 +329,11 @@ def _row(claim: Claim | Untested, profile: str = "") -> dict[str, object]:
 def _selected(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """What a claim is about; every name that it gives must be there."""
     if claim.protocol != "both":
-        if claim.protocol not in set(frame["protocol"]):
+        if claim.protocol not in frame["protocol"].unique():
             raise NotTestable(f"the study has no accuracies by {claim.protocol}")
         frame = frame[frame["protocol"] == claim.protocol]
     for column, wanted in claim.only.items():
-        absent = set(wanted) - set(frame.get(column, ()))
+        absent = set(wanted) - set(frame[column].unique() if column in frame else ())
         if absent:
             what = "ladder of" if column == "method" else column
             raise NotTestable(f"the study has no {what} {min(absent)}")

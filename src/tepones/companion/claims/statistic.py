@@ -100,7 +100,7 @@ def control_over_dense(frame: pd.DataFrame, method: str, control: str, low: floa
     """
     placed = between(paired(frame, method, control), low, high)[["unit", "rung", "target"]]
     own = gains(_rungs(_of_method(frame, control)))
-    return mean_of_cells(own.merge(placed, on=["unit", "rung", "target"]).rename(columns={"gain": "value"}))
+    return mean_of_cells(own.assign(value=own["gain"]).merge(placed, on=["unit", "rung", "target"]))
 
 
 def gain_at_a_common_level(frame: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def gain_of_a_chosen_backbone(frame: pd.DataFrame) -> pd.DataFrame:
 def change_from_dense(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     """Accuracy points above the ladder's dense backbone, mean over the rungs with a sparsity from `low` to `high`."""
     inside = between(gains(_rungs(frame)), low, high).dropna(subset="gain")
-    return mean_of_cells(inside.rename(columns={"gain": "value"}))
+    return mean_of_cells(inside.assign(value=inside["gain"]))
 
 
 def change_of_source_accuracy(frame: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
@@ -146,7 +146,7 @@ def frozen_above_full(frame: pd.DataFrame) -> pd.DataFrame:
 
     In [-1, 1]. Both shares are those of the same backbones on the same target; a unit is a method of one architecture.
     """
-    if set(frame["protocol"]) != set(study.PROTOCOLS):
+    if set(frame["protocol"].unique()) != set(study.PROTOCOLS):
         raise NotTestable("the study has no accuracies of both protocols, frozen and fully fine-tuned")
     sparse = gains(frame).query("rung > 0")
     above = sparse.assign(above=sparse["gain"] > 0)
@@ -305,7 +305,7 @@ def mean_of_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_method(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    if method not in set(frame["method"]):
+    if method not in frame["method"].unique():
         raise NotTestable(f"the study has no ladder of {method}")
     return frame[frame["method"] == method]
 
@@ -337,10 +337,11 @@ def _in_ladders(
 
     Ladders of controls are no ladders to choose from: their rungs are all dense.
     """
-    if score not in set(frame.get("score", ())):
+    own = frame[frame["score"] == score] if "score" in frame else frame.iloc[:0]
+    if own.empty:
         raise NotTestable(f"the study has no score {score}")
-    pruned = ~frame["method"].str.rpartition(" ")[2].isin(UNPRUNED)
-    own = frame[(frame["score"] == score) & pruned & (frame["sparsity"] <= most + _CLOSE)]
+    pruned = ~own["method"].str.rpartition(" ")[2].isin(UNPRUNED)
+    own = own[pruned & (own["sparsity"] <= most + _CLOSE)]
     # Of released weights the source accuracy is not known; no measure that a claim names looks at it.
     own = agreement.check(own.fillna({"source_accuracy": 0.0})).sort_values("rung", kind="stable")
     rows = [
