@@ -20,7 +20,7 @@ book: $(READY)
 # The site of the committed chapters: nothing is computed.
 site: $(READY)
 	@test -L book/_config.yml -a -L book/_toc.yml || { echo "book/_config.yml and book/_toc.yml must be symbolic \
-	links: git config core.symlinks true, then git checkout book/_config.yml book/_toc.yml"; exit 2; }
+	links: git config core.symlinks true, then git checkout book/_config.yml book/_toc.yml" >&2; exit 2; }
 	rm -f build/site.stamp
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 

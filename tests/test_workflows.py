@@ -1,6 +1,7 @@
 """The workflows for a repository on GitHub: valid, and calling what .ci/run calls."""
 
 import re
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -48,3 +49,16 @@ def test_what_a_workflow_makes_exists(path):
     assert made and made <= phony
     variables = yaml.safe_load(path.read_text(encoding="utf-8"))["env"].keys() - {"PYTEST_ADDOPTS"}
     assert all(f"$({name}" in makefile for name in variables)
+
+
+def test_make_site_in_a_clone_without_symbolic_links_says_what_to_do(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "book").mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        (tmp_path / "book" / name).write_text(f"../{name}")  # how git writes a link where it must not make one
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "ready").touch()
+    run = subprocess.run(["make", "site"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "book/_config.yml and book/_toc.yml must be symbolic links: git config core.symlinks true" in run.stderr

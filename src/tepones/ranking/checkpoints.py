@@ -113,8 +113,8 @@ def build(architecture: str, n_classes: int) -> nn.Module:
 
 
 def _is_ours(architecture: str) -> bool:
-    """Whether this is a backbone of the study: registered, or a member of a registered family."""
-    return architecture in BACKBONES or architecture.partition(":")[0] in BACKBONES.families
+    """Whether this is a backbone of the study: registered, or ``torchvision:NAME``."""
+    return architecture in BACKBONES or architecture.startswith("torchvision:")
 
 
 def preparation(architecture: str, side: int | None = None) -> Preparation:

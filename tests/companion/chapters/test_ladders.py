@@ -431,13 +431,13 @@ CONTRADICTIONS = [
         "criteria-part": all_of(*(source_of(method, 5, 0.4) for method in ladders.ACROSS)),
         "layer-costs": source_of("per layer magnitude iterative", 3, 0.81),
         "acdc-fails": source_of("magnitude acdc", 4, 0.5),
-        "fails-uncollapsed": in_layers("magnitude acdc", 4, "first conv", "collapsed", True),
+        "collapse-ends": source_of("magnitude acdc", 4, 0.5),
         "structured-ends": one_more_rung,
         "classifier-first": source_of("magnitude one-shot", 2, 0.5),
         "tickets-exceed": transfer_of(LOTTERY, 2, 0.8),
         "three-seeds": two_seeds,
         "small-spared": in_layers("snip iterative", 3, "block 4, shortcut", "relative", 0.9),
-        "collapsed-last": in_layers("magnitude rigl", 4, "block 4, conv 2", "collapsed", True),
+        "collapsed-alone": in_layers("magnitude rigl", 4, "block 4, conv 2", "collapsed", True),
         "zeros-save": in_costs("magnitude rigl", 2, "flops", "stored", 8.0),
         "little-arithmetic": in_costs(ladders.STRUCTURED, 3, "latency_ms", "stored", 0.1),
     },
@@ -452,7 +452,6 @@ CONTRADICTIONS = [
     },
     # One change may contradict two sentences.
     {
-        "collapse-survived": source_of("magnitude str", 5, 0.3),
         "str-crosses": source_of("magnitude str", 5, 0.3),
         "which-and-where": source_of("per layer magnitude iterative", 3, 0.9),
         "layer-costs": source_of("per layer magnitude iterative", 3, 0.9),

@@ -10,7 +10,7 @@ from tepones.common.errors import TeponesError, UsageError
 from tepones.companion import charts, study
 from tepones.companion.chapters import sweet_phase
 
-GUARDS = ("guard-far-rises", "guard-near-falls", "guard-source-pays")
+GUARDS = ("guard-near-falls", "guard-source-pays")
 
 
 @pytest.fixture
