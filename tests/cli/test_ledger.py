@@ -1,5 +1,6 @@
 """`tepones ledger` as a user meets it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from tepones import cli
 from tepones.cli.ledger import ledger
 from tepones.common import paths
+from tepones.companion import study
 
 
 def test_help_imports_neither_torch_nor_pandas():
@@ -24,10 +26,23 @@ def test_the_published_claims_are_printed_one_a_line():
     header, *lines = run.output.splitlines()
     assert header.split()[:3] == ["claim", "profile", "verdict"]
     line = next(line for line in lines if line.startswith("better than dense, full"))
-    assert "contradicted" in line and "accuracy points, 9 ladders × 12 targets" in line
-    assert next(line for line in lines if line.startswith("tickets transfer, full")).endswith("how ladders vary")
+    assert "contradicted" in line and "accuracy points, 9 ladders × 12 targets; another verdict 0." in line
+    assert re.search(r"another verdict \d\.\d\d away, detects \d\.\d\d$", line)
+    assert next(line for line in lines if line.startswith("tickets transfer, full")).endswith("how they vary")
     assert len({line.index("published") for line in lines[:-2]}) == 1
     assert lines[-1].startswith("10 rows: ") and lines[-2] == ""
+
+
+def test_part_of_a_study_is_told_in_one_line(checkout, monkeypatch, capsys):
+    rungs = paths.published_records("tiny") / "rungs.csv"
+    table = study.read(rungs)
+    table[table["ladder"] != "random iterative 0"].to_csv(rungs, index=False)
+    monkeypatch.setattr(sys, "argv", ["tepones", "ledger", "--profile", "tiny"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    told = capsys.readouterr().err
+    assert left.value.code == 1
+    assert told == "tepones: 2 of the 3 ladders of profile tiny are computed; all are judged at once\n"
 
 
 def test_without_a_profile_every_claim_is_there(checkout):
@@ -35,7 +50,7 @@ def test_without_a_profile_every_claim_is_there(checkout):
     run = CliRunner().invoke(ledger, [])
     assert run.exit_code == 0
     assert "no published records of profile embedded yet" in run.output
-    assert "\nP2 " in run.output and "better than dense, full" in run.output
+    assert "\nP2, source " in run.output and "better than dense, full" in run.output
 
 
 @pytest.mark.parametrize(
@@ -44,10 +59,12 @@ def test_without_a_profile_every_claim_is_there(checkout):
         (
             ["--profile", "huge"],
             2,
-            "unknown profile 'huge'; choose from: embedded, imagenet, methods, natural, published, tiny",
+            "unknown profile 'huge'; choose from: "
+            "embedded, imagenet, methods, natural, photographs, published, second-order, tiny",
         ),
         (["--profile", "imagenet"], 1, "no published records of profile imagenet: it is planned, not built"),
         (["--profile", "tiny", "--records", "live"], 1, "no live records of profile tiny"),
+        (["--profile", "natural"], 1, "records of the first study, which did not keep which test images"),
         (["--records", "imagined"], 2, "'imagined' is not one of 'published', 'live'"),
     ],
 )
@@ -62,7 +79,7 @@ def test_what_cannot_be_judged_is_told_in_one_line(checkout, monkeypatch, capsys
 
 def test_a_bad_claim_is_told_in_one_line(checkout, monkeypatch, capsys):
     path = paths.data() / "claims.yaml"
-    path.write_text(path.read_text().replace("statistic: regret", "statistic: remorse", 1))
+    path.write_text(path.read_text().replace("statistic: cross-fitted regret", "statistic: remorse", 1))
     monkeypatch.setattr(sys, "argv", ["tepones", "ledger", "--profile", "published"])
     with pytest.raises(SystemExit) as left:
         cli.main()

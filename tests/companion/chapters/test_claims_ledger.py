@@ -16,16 +16,16 @@ def verdicts(tmp_path_factory):
     nothing = tmp_path_factory.mktemp("build")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "build", lambda: nothing)
-        return ledger.everywhere({"embedded": "live", "methods": "live", "natural": "live"})
+        return ledger.everywhere(dict.fromkeys(("embedded", "methods", "photographs", "second-order"), "live"))
 
 
 def test_the_text_counts_the_verdicts_of_the_ledger(verdicts, monkeypatch):
     monkeypatch.setattr(ledger, "everywhere", lambda records: verdicts.assign(profile=str(records)))
     glued = run_cells("claims-ledger", monkeypatch, parameters={"profile": "tiny", "records": "live"})
     counts = verdicts["verdict"].value_counts()
-    for verdict in ("supported", "not supported", "contradicted"):
-        assert glued[f"n-{verdict.replace(' ', '-')}"] == counts.get(verdict, 0)
-    assert glued["n-tested"] == len(verdicts) - counts["not tested"]
+    for verdict in ("supported", "equivalent", "undecided", "contradicted"):
+        assert glued[f"n-{verdict}"] == counts.get(verdict, 0)
+    assert glued["n-tested"] == len(verdicts) - counts["not tested"] == counts.drop("not tested").sum()
     assert "{'tiny': 'live'}" in glued["tab-ledger"]
     assert glued["ledger-at-a-glance"].count("<tr>") == glued["n-tested"]
 
@@ -37,18 +37,38 @@ def test_tables_for_readers_hold_every_claim_once(verdicts):
     assert len(tested) + len(untested) == verdicts["claim"].nunique()
     assert "{cite:p}`iofinova2022sparse`" in tested["claim"].iloc[1]
     assert "better than dense, full (Iofinova 2022)" in set(glance["claim"])
-    assert untested["why it is not tested"].str.contains("natural: no live records of profile natural yet").any()
+    assert (
+        untested["why it is not tested"].str.contains("photographs: no live records of profile photographs yet").any()
+    )
 
 
 def test_a_verdict_is_shown_with_its_numbers(verdicts):
-    about = {"claim": "c", "source": ledger.COMPANION, "words": "w.", "profile": "p", "verdict": "not supported"}
-    numbers = {"estimate": -0.5, "low": -1.25, "high": 0.333, "threshold": -1.0}
-    row = verdicts.iloc[:1].assign(**about, **numbers, side="below", unit="points", basis="3 ladders × 2 targets")
+    about = {"claim": "c", "source": ledger.COMPANION, "words": "w.", "profile": "p", "verdict": "undecided"}
+    numbers = {"estimate": -0.5, "low": -1.25, "high": 0.333, "threshold": -1.0, "margin": 0.5, "detects": 1.206}
+    row = verdicts.iloc[:1].assign(
+        **about, **numbers, side="below", unit="points", basis="3 dense backbones × 2 targets"
+    )
     shown = claims_ledger.tested(row).iloc[0]
     assert shown["claim"] == "*c* (companion): w." and shown["claimed"] == "below −1"
-    assert shown["measured"].replace(NBSP, " ") == "−0.50 [−1.25, +0.33] points; p, 3 ladders × 2 targets"
-    assert NBSP in shown["measured"] and shown["verdict"] == "**not supported**"
+    measured = shown["measured"].replace(NBSP, " ")
+    assert measured == "−0.50 [−1.25, +0.33] points; p, 3 dense backbones × 2 targets; detects 1.21"
+    assert NBSP in shown["measured"] and shown["verdict"] == "**undecided**"
     assert claims_ledger.at_a_glance(row)["claim"].tolist() == ["c (companion)"]
+
+
+@pytest.mark.parametrize(
+    ("side", "claimed"),
+    [("above", "above −1"), ("below", "below −1"), ("at least", "at least −1.5"), ("at most", "at most −0.5")],
+)
+def test_what_is_claimed_is_where_the_claimed_side_begins(verdicts, side, claimed):
+    """As the ledger judges: an interval beyond it, however little, is supported."""
+    row = verdicts.iloc[:1].assign(verdict="undecided", threshold=-1.0, margin=0.5, side=side)
+    assert claims_ledger.tested(row)["claimed"].tolist() == [claimed]
+    fields = {"statistic": "agreement", "profiles": ("tiny",), "threshold": -1, "margin": 0.5, "side": side}
+    claim = ledger.Claim(claim="c", source="s", words="w", unit="u", **fields)
+    begins = float(claimed.rpartition(" ")[2].replace("−", "-"))
+    judged = [ledger.verdict(claim, begins + step - 0.01, begins + step + 0.01) for step in (-0.011, 0.011)]
+    assert judged == (["contradicted", "supported"] if side in ("above", "at least") else ["supported", "contradicted"])
 
 
 def test_a_claim_tested_somewhere_is_not_among_the_untested(verdicts):
