@@ -51,8 +51,10 @@ def standard_error(claim: Claim, frame: pd.DataFrame) -> StandardError:
 
 
 def _without_each(claim: Claim, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Frame with each unit left out that the claim is about."""
-    methods = claim.only.get("method")
-    about = frame[frame["method"].isin(methods)] if methods else frame
-    for unit in about["unit"].unique():
+    """Frame with each unit left out that the claim's statistic is of; none if the claim cannot be tested."""
+    try:
+        units = values(claim, frame).index
+    except NotTestable:
+        return
+    for unit in units:
         yield unit, frame[frame["unit"] != unit]

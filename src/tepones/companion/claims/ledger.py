@@ -10,7 +10,7 @@ dense backbones of a study, in published tables the pruning methods.
 * *contradicted*: the whole interval lies on the other side;
 * *equivalent*: neither, and the whole interval lies within the margin of the threshold;
 * *undecided*: none of these;
-* *not tested*: there are no data for it; the reason is given. A study is judged once all of its ladders are computed.
+* *not tested*: there are no data for it; the reason is given. A study is judged once all of it is computed.
 
 Beside the verdict stand two lengths in the claim's unit. The *slack* is how far estimate and interval would have to
 move for another verdict. What the design *detects* is the smallest distance from the threshold that it would have told
@@ -187,7 +187,7 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     UsageError
         If there is no such profile.
     TeponesError
-        If its records are missing.
+        If its records are missing; `Unfinished` if some are.
     """
     choose("profile", profile, known_profiles())
     if profile == PUBLISHED:
@@ -197,10 +197,22 @@ def measurements(profile: str, records: str = "published") -> pd.DataFrame:
     if profile not in profiles.names():
         raise TeponesError(f"no {records} records of profile {profile}: it is planned, not built")
     tables = study.load(profile, records)
-    there, planned = tables["rungs"]["ladder"].nunique(), len(profiles.load(profile).ladders)
-    if there < planned:
-        raise Unfinished(f"{there} of the {planned} ladders of profile {profile} are computed; all are judged at once")
+    _refuse_part(tables, profiles.load(profile))
     return of_tables(tables)
+
+
+def _refuse_part(tables: dict[str, pd.DataFrame], profile: profiles.Profile) -> None:
+    full, by = profile.full_fine_tuning, tables["transfer"]["protocol"]
+    tuned = [ladder for ladder in profile.ladders if full and ladder.name in full.ladders]
+    rungs = sum(sum(reached <= full.most for reached in (0.0, *ladder.sparsities)) for ladder in tuned)
+    parts = {
+        "ladders": (tables["rungs"]["ladder"].nunique(), len(profile.ladders)),
+        "full fine-tunings": ((by == study.FULL).sum(), rungs * len(full.targets) * full.repeats if full else 0),
+    }
+    for what, (there, planned) in parts.items():
+        if there < planned:
+            message = f"{there} of the {planned} {what} of profile {profile.name} are computed; all are judged at once"
+            raise Unfinished(message)
 
 
 def _zero_shot(records: str) -> pd.DataFrame:
@@ -285,7 +297,7 @@ def verdict(claim: Claim, low: float, high: float) -> str:
     if low > bound or high < bound:
         return "supported" if (low > bound) == up else "contradicted"
     within = claim.threshold - claim.margin < low and high < claim.threshold + claim.margin
-    return "equivalent" if within and claim.side in ("above", "below") else "undecided"
+    return "equivalent" if within else "undecided"
 
 
 def slack(claim: Claim, low: float, high: float) -> float:

@@ -17,11 +17,11 @@ from tepones.companion.claims import families
 from tepones.companion.claims.ledger import Claim, claims, judge, of_tables
 from tepones.companion.study.profiles import Profile
 
-#: What is compared: table, its identifying columns, the value.
+#: What is compared: table, its identifying columns as far as it has them, the value.
 COMPARED = {
     "source accuracy": ("rungs", ["ladder", "rung"], "source_accuracy"),
     "transfer accuracy": ("transfer", ["ladder", "rung", "target", "protocol", "repeat"], "accuracy"),
-    "score": ("scores", ["ladder", "rung", "target", "score"], "value"),
+    "score": ("scores", ["ladder", "rung", "target", "score", "part"], "value"),
 }
 
 #: What a comparison comes to, from best to worst.
@@ -137,7 +137,8 @@ def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFra
 
     cells = {records.identity(cell): cell for ladder in profile.ladders for cell in plan.cells(profile, ladder)}
     published = study.load(profile.name)
-    named = {cell for table in published.values() for cell in table["cell"] if cell.startswith(name)}
+    made = [table["cell"] for table in published.values() if "cell" in table]
+    named = {cell for table in made for cell in table if cell.startswith(name)}
     if len(named) != 1:
         raise UsageError(f"{len(named)} published records of profile {profile.name} are named {name}…; expected one")
     found = named.pop()
@@ -160,7 +161,8 @@ def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFra
 def _differences(published: dict[str, pd.DataFrame], here: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for quantity, (table, identity, value) in COMPARED.items():
-        both = published[table].merge(here[table], on=identity, how="inner", suffixes=("", "_here"))
+        on = [column for column in identity if column in published[table]]
+        both = published[table].merge(here[table], on=on, how="inner", suffixes=("", "_here"))
         both["difference"] = (both[value] - both[f"{value}_here"]).abs()
         groups = both.groupby("score", sort=False) if "score" in identity else [("", both)]
         for name, group in groups:
