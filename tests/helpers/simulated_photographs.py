@@ -29,15 +29,8 @@ def simulate(names=None, targets=None, fine_tuning=(), scores=None, name="natura
         rng = np.random.default_rng(j)
         released = ladder.weights is not None
         about = {"ladder": ladder.name, "method": ladder.method, "seed": ladder.seed, "backbone": ladder.backbone}
-<<<<<<< HEAD
-        start = repr(
-            (ladder.backbone, ladder.weights, ladder.source, ladder.pretraining, ladder.objective, ladder.seed)
-        )
-        about_dense = dense.setdefault(start, f"dense {len(dense)}")
-=======
         made = (ladder.backbone, ladder.weights, ladder.source, ladder.pretraining, ladder.objective, ladder.seed)
         about_dense = dense.setdefault(repr(made), f"dense {len(dense)}")
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
         for rung, sparsity in enumerate((0.0, *ladder.sparsities)):
             kept = 1 if ladder.schedule in UNPRUNED else 1 - sparsity
             place = {"ladder": ladder.name, "rung": rung}

@@ -301,15 +301,8 @@ def test_the_committed_claims_are_valid():
     assert sources <= {*keys, COMPANION}
     for word in ("tepones", "entropi", "secondorder", "sparse", "2025when", "lottery", "ticket"):
         assert any(word in source for source in sources), word
-<<<<<<< HEAD
-    assert {name for claim in found if isinstance(claim, Claim) for name in claim.profiles} >= {
-        "embedded",
-        "photographs",
-    }
-=======
     tested_on = {name for claim in found if isinstance(claim, Claim) for name in claim.profiles}
     assert tested_on >= {"embedded", "photographs", "published", "second-order"}
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
 
 
 def committed():
@@ -323,11 +316,7 @@ def test_names_of_committed_claims_are_unique():
 
 
 def test_every_committed_claim_names_the_margin_that_the_rules_of_the_file_give_it():
-<<<<<<< HEAD
-    """One accuracy point; 0.05 in weighted τ between two scores and 0.1 of one; none where the threshold says how much."""
-=======
     """One accuracy point; 0.05 in weighted τ between two scores, 0.1 of one; none where the threshold says how much."""
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
     rules = {
         ("accuracy points", 0): 1,
         ("accuracy points", 1): 0,
@@ -388,19 +377,6 @@ def test_the_whole_ledger_has_a_row_for_each_claim_and_profile(checkout):
 
 @pytest.fixture(scope="module")
 def simulated():
-<<<<<<< HEAD
-    """Measurements of the study of photographs as it might come out, with the scores that claims name."""
-    photographs = profiles.load("photographs")
-    named = {
-        claim.arguments.get(which)
-        for claim in ledger.claims()
-        for which in ("score", "over")
-        if isinstance(claim, Claim)
-    }
-    scores = sorted(named & {*photographs.scores, "layer_entropy"})
-    full = photographs.full_fine_tuning.ladders
-    return ledger.of_tables(simulate(fine_tuning=full, scores=scores, name="photographs"))
-=======
     """Measurements of the study of photographs as it might come out, on three targets, with the scores of claims."""
     photographs = profiles.load("photographs")
     arguments = [claim.arguments for claim in ledger.claims() if isinstance(claim, Claim)]
@@ -411,7 +387,6 @@ def simulated():
     # Where every dense backbone loses the same on the source, nobody knows how they vary.
     tables["rungs"]["source_accuracy"] *= 1 - tables["rungs"]["rung"] * (2 + tables["rungs"]["seed"]) / 1000
     return ledger.of_tables(tables)
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
 
 
 def test_every_claim_about_the_photographs_can_be_judged_once_they_are_computed(simulated):
@@ -422,13 +397,6 @@ def test_every_claim_about_the_photographs_can_be_judged_once_they_are_computed(
     numbers = verdicts[["estimate", "low", "high", "slack", "detects"]]
     assert np.isfinite(numbers).all(axis=None)
     assert (numbers["low"] < numbers["estimate"]).all() and (numbers["estimate"] < numbers["high"]).all()
-<<<<<<< HEAD
-    # Six dense backbones of each residual network, however many ladders start from one, and eleven targets.
-    bases = verdicts.set_index("claim")["basis"]
-    assert bases["sweet phase by pruning"] == bases["any removal will do"] == "6 dense backbones × 11 targets"
-    assert bases["ranks where one would choose"] == "12 dense backbones × 11 targets"
-    assert bases["ranks for full fine-tuning"] == "6 dense backbones × 6 targets"
-=======
     # Six dense backbones of each residual network, however many ladders start from one; full fine-tuning of three.
     bases = verdicts.set_index("claim")["basis"]
     assert bases["sweet phase by pruning"] == bases["any removal will do"] == "6 dense backbones × 3 targets"
@@ -442,7 +410,6 @@ def test_every_claim_about_the_embedded_study_can_be_judged_once_it_is_computed(
     verdicts = ledger.ledger(ledger.of_tables(tables), "embedded").set_index("claim")
     assert verdicts.loc[verdicts["verdict"] == "not tested", "reason"].to_dict() == {}
     assert verdicts.loc["what is removed matters", "basis"] == "5 dense backbones × 6 targets"
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
 
 
 def test_statistics_of_a_pair_look_at_no_other_ladder(simulated):
@@ -480,11 +447,7 @@ def test_a_study_is_judged_once_all_of_its_ladders_are_there(checkout):
     ladders = list(rungs["ladder"].unique())
     assert len(ladders) == 3
     put(tables | {"rungs": rungs[rungs["ladder"] != ladders[-1]]})
-<<<<<<< HEAD
-    with pytest.raises(Unfinished, match="^2 of the 3 ladders of profile tiny are computed; all are judged at once$"):
-=======
     with pytest.raises(Unfinished, match=r"^2 of the 3 ladders of profile tiny are computed; all are judged at once$"):
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
         ledger.measurements("tiny")
     [row] = ledger.everywhere().to_dict("records")
     assert row["verdict"] == "not tested" and row["reason"].startswith("2 of the 3 ladders of profile tiny")
@@ -494,8 +457,6 @@ def test_a_study_is_judged_once_all_of_its_ladders_are_there(checkout):
     assert row["verdict"] != "not tested" and row["basis"] == "2 dense backbones × 2 targets"
 
 
-<<<<<<< HEAD
-=======
 def test_full_fine_tuning_is_part_of_the_study(checkout):
     """It is computed last: with some of it, claims about it would be judged on what happens to be there."""
     path = checkout / "data" / "profiles" / "tiny.yaml"
@@ -514,7 +475,6 @@ def test_full_fine_tuning_is_part_of_the_study(checkout):
     assert found.groupby("ladder")["rung"].apply(sorted).to_dict() == {name: [0, 1, 2] for name in names}
 
 
->>>>>>> 9d5aa34dbfb791aa85540527071a13d5ce79ba5c
 def test_records_of_the_first_study_are_no_records_for_claims(checkout):
     (checkout / "data" / "claims.yaml").write_text(TINY, encoding="utf-8")
     shutil.rmtree(paths.published_records("tiny"))
