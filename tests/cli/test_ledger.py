@@ -64,6 +64,12 @@ def test_without_a_profile_every_claim_is_there(checkout):
         ),
         (["--profile", "imagenet"], 1, "no published records of profile imagenet: it is planned, not built"),
         (["--profile", "tiny", "--records", "live"], 1, "no live records of profile tiny"),
+        (["--profile", "photographs", "--records", "live"], 1, "no live records of profile photographs"),
+        (
+            ["--profile", "second-order", "--records", "live"],
+            1,
+            "no live records of the study second-order; tepones",
+        ),
         (["--profile", "natural"], 1, "records of the first study, which did not keep which test images"),
         (["--records", "imagined"], 2, "'imagined' is not one of 'published', 'live'"),
     ],

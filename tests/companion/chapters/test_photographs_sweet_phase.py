@@ -58,7 +58,7 @@ def published():
 
 def ladder_rows(accuracies, ladder="a", method="m", target="t", group=photos.TRAINED):
     gains = [100 * (accuracy - accuracies[0]) for accuracy in accuracies]
-    about = {"ladder": ladder, "method": method, "group": group, "target": target, "seed": 0}
+    about = {"ladder": ladder, "unit": ladder, "method": method, "group": group, "target": target, "seed": 0}
     return pd.DataFrame(
         [
             about | {"rung": rung, "sparsity": 1 - 0.5**rung, "accuracy": accuracy, "gain": gain}
@@ -162,7 +162,7 @@ def test_tops_are_counted_in_pairs():
             transfer.append(about | {"protocol": "probe", "accuracy": accuracy})
             scores.append(about | {"score": "gaussian", "value": value, "null": null})
     rungs = pd.DataFrame(transfer)[["ladder", "rung"]].drop_duplicates().assign(method="m", seed=0, nonzero_weights=1)
-    rungs = rungs.assign(backbone=rungs["ladder"], sparsity=1 - 0.5 ** rungs["rung"])
+    rungs = rungs.assign(backbone=rungs["ladder"], sparsity=1 - 0.5 ** rungs["rung"], cell=rungs["ladder"])
     tables = {"rungs": rungs, "transfer": pd.DataFrame(transfer), "scores": pd.DataFrame(scores)}
     found = chapter.tops(tables).set_index("backbones")
     # Of equals the sparsest: the information of y is highest at the last rung, two from the dense one.

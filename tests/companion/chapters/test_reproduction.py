@@ -13,9 +13,8 @@ def live(checkout):
     tables = study.load("embedded")
     transfer = tables["transfer"]
     tables["transfer"] = transfer.assign(accuracy=transfer["accuracy"].where(transfer["rung"] == 0, 0.0))
-    paths.records("embedded").mkdir(parents=True)
     for name, table in tables.items():
-        table.to_csv(paths.records("embedded") / f"{name}.csv", index=False)
+        study.write(paths.records("embedded"), name, table)
     provenance = (paths.published_records("embedded") / "provenance.csv").read_text()
     (paths.records("embedded") / "provenance.csv").write_text(
         provenance.replace("profile,embedded", "profile,elsewhere")
