@@ -18,6 +18,7 @@ from tepones.common.errors import TeponesError
 from tepones.companion.study import cells, records
 from tepones.companion.study.cells import (
     Ablation,
+    Distilled,
     Entropies,
     FineTuning,
     Images,
@@ -59,9 +60,11 @@ CELLS = {
     **{f"rung by {criterion}": rung(criterion) for criterion in CRITERIA},
     **{f"rung, {schedule}": rung(schedule=schedule) for schedule in SCHEDULES if schedule != "iterative"},
     "rung of released": rung(dense=RELEASED),
+    "rung, distilled": Distilled(RELEASED, "magnitude", "iterative", (0.5,), SHORT, images=DIGITS),
 }
 IMAGES = ("rendered images", "scanned images", "photographs")
-TRAINED = {name for name in CELLS if name not in {*IMAGES, "released", "rung of released"}}
+OF_RELEASED = {"released", "rung of released", "rung, distilled"}
+TRAINED = set(CELLS) - set(IMAGES) - OF_RELEASED
 RUNGS = {name for name in CELLS if name.startswith("rung")}
 UNMASKED = {f"rung, {schedule}" for schedule in UNPRUNED}
 #: Rungs of which single weights are chosen, by magnitude where no other criterion is named.
@@ -70,8 +73,8 @@ BY_MAGNITUDE = RUNGS - {f"rung by {criterion}" for criterion in CRITERIA if crit
 JUDGED = {"transfer", "fine-tuning", "scoring", "entropies", "ablation"}
 EVERY_NETWORK = set(CELLS) - set(IMAGES)
 OF_LATIN = TRAINED | {"rendered images"}
-OF_DIGITS = {"scanned images", *JUDGED}
-OF_CIFAR = {"photographs", "released", "rung of released"}
+OF_DIGITS = {"scanned images", "rung, distilled", *JUDGED}
+OF_CIFAR = {"photographs", *OF_RELEASED}
 
 #: Edits of what decides a value: module, old text, new text, and the cells whose identity must change, no other.
 DECIDING = [
@@ -79,6 +82,7 @@ DECIDING = [
     ("companion.study.cells", "np.packbits(correct)", "np.packbits(~correct)", {"transfer", "fine-tuning"}),
     ("companion.study.cells", "fmean(layers.values())", "max(layers.values())", {"entropies"}),
     ("companion.study.tables", 'LAYER_ENTROPY = "layer', 'LAYER_ENTROPY = "mean', {"entropies"}),
+    ("companion.study.cells", "DISTILLED = 8000", "DISTILLED = 4000", {"rung, distilled"}),
     ("companion.study.cells", "max(1, round(EARLY * n_steps))", "max(2, round(EARLY * n_steps))", TRAINED),
     ("companion.study.cells", "1 - n_alive / n_dense if", "n_alive / n_dense if", EVERY_NETWORK),
     ("companion.study.cells", "seed = 1000 * self", "seed = 100 * self", RUNGS),
@@ -87,20 +91,21 @@ DECIDING = [
     ("pruning.resize", "layer.groups = shape[0]", "layer.groups = 1", RUNGS | JUDGED),
     ("pruning.masks", "above, equal = candidates > least", "above, equal = candidates >= least", MASKED),
     ("pruning.masks", "kernel_size == layer.stride != (1, 1)", "kernel_size == layer.stride", EVERY_NETWORK),
-    ("pruning.base", "order[:n]", "order[-n:]", {"rung by snip", "rung by diagonal", "rung by block"}),
+    ("pruning.base", "order[:n]", "order[-n:]", {"rung by snip", "rung by diagonal", "rung by block", "rung, surgeon"}),
     ("pruning.criteria.magnitude", ".abs()", ".square()", BY_MAGNITUDE),
     ("pruning.schedules.control", "setting.seed, masks", "setting.seed + 1, masks", {"rung, control"}),
+    ("pruning.schedules.surgeon", "gone = torch.where(kept, 0.0", "gone = torch.where(kept, 1.0", {"rung, surgeon"}),
     ("pruning.schedules.rigl", "ALPHA = 0.3", "ALPHA = 0.4", {"rung, rigl"}),
     ("backbones.training", "WARM_UP = 0.2", "WARM_UP = 0.3", EVERY_NETWORK - {"released"}),
     ("backbones.training", "momentum: float = 0.9", "momentum: float = 0.8", EVERY_NETWORK - {"released"}),
     ("backbones.self_supervised", "TEMPERATURE = 0.2", "TEMPERATURE = 0.3", {"pre-training without labels"}),
     ("backbones.base", "MEAN, STD = 127.5, 64.0", "MEAN, STD = 127.5, 63.0", EVERY_NETWORK),
     ("backbones.features", "BATCH = 512", "BATCH = 256", EVERY_NETWORK),
-    ("backbones.features", "softmax(1)", "softmax(0)", {"scoring", "fine-tuning"}),
+    ("backbones.features", "softmax(1)", "softmax(0)", {"scoring", "fine-tuning", "rung, distilled"}),
     ("backbones.activations", "(on >= 0)", "(on > 0)", {"entropies"}),
     ("backbones.activations", "nn.ReLU6, ", "", {"entropies"}),
     ("backbones.small_resnet", "n_in != n_out:", "n_in < n_out:", TRAINED),
-    ("backbones.released", "weights=None", "weights='DEFAULT'", {"released", "rung of released"}),
+    ("backbones.released", "weights=None", "weights='DEFAULT'", OF_RELEASED),
     ("backbones.onednn", "BLOCK = 8", "BLOCK = 4", EVERY_NETWORK),
     ("transfer", "FOLDS = 3", "FOLDS = 5", {"transfer"}),
     ("transfer", 'average="macro"', 'average="micro"', {"transfer", "fine-tuning"}),
