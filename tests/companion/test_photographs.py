@@ -49,6 +49,13 @@ def test_groups_are_told_by_their_backbones(tables):
     rungs = photos.rungs_of(tables)
     assert set(rungs.loc[rungs["group"] == photos.RELEASED, "ladder"]) == {NAMES[3]}
     assert photos.method_order(rungs.iloc[::-1])[-1] == "mobilenet magnitude one-shot"
+    backbones = pd.DataFrame({"backbone": ["medium-resnet", "timm:tf_efficientnet_lite0", "torchvision:squeezenet1_1"]})
+    assert photos.groups(backbones).tolist() == [photos.TRAINED, photos.RELEASED, photos.RELEASED]
+
+
+def test_ladders_from_one_dense_backbone_have_one_unit(tables):
+    units = photos.rungs_of(tables).drop_duplicates("ladder").set_index("ladder")["unit"]
+    assert units["magnitude iterative 0"] == units["random iterative 0"] != units["magnitude iterative 1"]
 
 
 def test_gain_is_zero_at_the_dense_rung_and_counted_in_points(tables):

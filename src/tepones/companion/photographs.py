@@ -103,7 +103,7 @@ def rungs_of(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def groups(rungs: pd.DataFrame) -> pd.Series:
     """`TRAINED` or `RELEASED`, for each row of the table of rungs."""
-    released = rungs["backbone"].str.startswith("torchvision:")
+    released = rungs["backbone"].str.startswith(("torchvision:", "timm:"))
     return pd.Series(np.where(released, RELEASED, TRAINED), index=rungs.index)
 
 
