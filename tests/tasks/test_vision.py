@@ -176,6 +176,17 @@ def test_test_groups_are_tracks_and_elsewhere_single_pictures(root, per_class):
     assert len(set(alone.test_groups)) == len(alone.test_groups) == len(alone.test_labels)
 
 
+def test_official_test_pictures_of_signs_are_no_frames_of_the_training_tracks_of_their_names(root):
+    """Test pictures are numbered, and so are tracks."""
+    make_gtsrb(root)
+    for label in range(2):
+        for track in range(1, 4):
+            paint(root / "gtsrb/GTSRB/Training" / f"{label:05d}" / f"{track:05d}_00000.ppm", 50 + 10 * label + track)
+    task = vision("gtsrb", 1, classes=2)
+    assert list(np.bincount(task.test_labels)) == [4, 4]
+    assert len(set(task.test_groups)) == 8
+
+
 @pytest.mark.parametrize("pixels", [8, 20, 48])
 @pytest.mark.parametrize("size", [(60, 20), (20, 60)])
 def test_the_shorter_side_is_resized_and_the_centre_cut_out(root, size, pixels):

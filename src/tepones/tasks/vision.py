@@ -182,11 +182,12 @@ def _refuse_other_classes(name: str, path: Path, train: tuple[str, ...], other: 
 def _groups(name: str, part: Part) -> np.ndarray:
     """Numbers of the groups that a split keeps together: each picture by itself, but for GTSRB.
 
-    Its files are named TRACK_FRAME; the frames of a track show the same traffic sign, approached by a car.
+    Its files are named TRACK_FRAME; the frames of a track show the same traffic sign, approached by a car. The official
+    test pictures lie in a folder of their own and are numbered, which makes them no frames of the tracks so numbered.
     """
     if name != "gtsrb":
         return np.arange(len(part[1]))
-    tracks = [f"{label}/{file.stem.partition('_')[0]}" for file, label in zip(*part, strict=True)]
+    tracks = [f"{label}/{file.stem.partition('_')[0]}/{file.parent}" for file, label in zip(*part, strict=True)]
     return np.unique(tracks, return_inverse=True)[1]
 
 
