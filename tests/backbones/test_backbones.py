@@ -134,7 +134,7 @@ def test_any_torchvision_classifier_is_a_backbone_by_its_name(name, size, n_feat
     ("name", "says"),
     [
         ("torchvision:resnet19", "unknown torchvision classifier 'resnet19'; choose from: alexnet, .*resnet18"),
-        ("resnet18", "unknown backbone 'resnet18'; choose from: .*small-vit, torchvision:NAME"),
+        ("resnet18", "unknown backbone 'resnet18'; choose from: .*small-vit, timm:NAME, torchvision:NAME"),
         ("torchvision:", "unknown backbone 'torchvision:'"),
     ],
 )

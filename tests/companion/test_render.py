@@ -108,7 +108,7 @@ def test_the_reference_is_made_from_the_docstrings(pages):
     assert "Test accuracy of a logistic regression on frozen, standardised features." in text
     # A name of ours is a link, in a signature too; fields of a named tuple are told once, as its docstring has them.
     assert re.search(r'<a class="reference internal" href="#tepones.transfer.Probe"', html)
-    assert "Attributes: accuracy (float) – Fraction of the test images" in text and "Alias for field" not in text
+    assert "Attributes: accuracy (float) – Mean over the classes" in text and "Alias for field" not in text
 
 
 def test_chapters_open_in_binder_and_colab(chapter):
