@@ -18,12 +18,16 @@ class Step(Cell):
     trace: str
     seconds: float = 0.0
     fails_at: int = -1
+    #: This step waits as long as there is a file of the name of the trace and `.hold`.
+    held_at: int = -1
 
     def requires(self):
         return [dataclasses.replace(self, number=self.number - 1)] if self.number else []
 
     def compute(self, store):
         time.sleep(self.seconds)
+        while self.number == self.held_at and os.path.exists(f"{self.trace}.hold"):
+            time.sleep(0.02)
         if self.number == self.fails_at:
             raise RuntimeError("the disk is made of cheese")
         with open(self.trace, "a") as file:
