@@ -33,7 +33,7 @@ test: $(READY) lint
 # What trains, with the instructions that every x86-64 processor of the last ten years has: libraries take other paths.
 common-test: $(READY)
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) tests/pruning tests/backbones \
-	tests/companion/study/test_cells.py
+	tests/companion/study/test_cells.py tests/companion/study/test_zero_shot.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
