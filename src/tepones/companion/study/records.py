@@ -103,7 +103,7 @@ class Record:
     values : dict
         JSON values.
     made : dict
-        Provenance: seconds of wall time, versions, machine, how it rounds (`numerics.fingerprint`), when (UTC).
+        Provenance: seconds of processor time, versions, machine, how it rounds (`numerics.fingerprint`), when (UTC).
     blob : Path or None
         File of the tensors.
     digest : str or None
@@ -199,10 +199,10 @@ class Store:
         remove_strays(self.folder)
 
     def _make(self, cell: Cell) -> Record:
-        start = time.perf_counter()
+        start = time.process_time()
         values, tensors = cell.compute(self)
         made = {
-            "seconds": round(time.perf_counter() - start, 3),
+            "seconds": round(time.process_time() - start, 3),
             "versions": versions(),
             "code": code_hash(cell),
             "machine": f"{platform.system()} {platform.machine()}",
