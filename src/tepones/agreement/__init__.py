@@ -18,14 +18,7 @@ from tepones.agreement.inference import (
     sign_flip_test,
     two_level_interval,
 )
-from tepones.agreement.per_image import (
-    PerfectScore,
-    cross_fitted_regret,
-    halves,
-    mean_class_accuracy,
-    noise,
-    perfect_score,
-)
+from tepones.agreement.per_image import PerfectScore, cross_fitted_regret, halves, noise, perfect_score
 from tepones.agreement.tables import MEASURES, paired_differences, summary
 from tepones.agreement.within import COLUMNS, budget_regret, check, within_ladder
 
@@ -43,7 +36,6 @@ __all__ = [
     "halves",
     "holm",
     "kendall",
-    "mean_class_accuracy",
     "no_ranking",
     "noise",
     "noise_ceiling",

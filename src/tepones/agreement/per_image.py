@@ -33,30 +33,6 @@ _PLACES = (-1, -0.5, 0, 0.5, 1)
 _COMMON = 100
 
 
-def mean_class_accuracy(correct, labels) -> np.ndarray:
-    """Mean of the per-class accuracies of every rung (balanced accuracy).
-
-    Parameters
-    ----------
-    correct : array_like of bool, shape (R, N)
-        Whether rung r classifies test image i right.
-    labels : array_like of int, shape (N,)
-        Class of each test image.
-
-    Returns
-    -------
-    ndarray, shape (R,)
-        Fractions in [0, 1]. Only classes that occur in `labels` count. Cost: R × N.
-
-    Raises
-    ------
-    UsageError
-        If the arrays do not fit each other or hold something else.
-    """
-    correct, label, _ = _checked(correct, labels)
-    return _accuracies(correct, label, np.ones((1, len(label)), dtype=bool))[0]
-
-
 def halves(labels, groups, splits: int, seed: int = 0) -> np.ndarray:
     """Random halves of the test images that keep groups whole and classes even.
 
@@ -357,12 +333,12 @@ def _class_of(group: np.ndarray, label: np.ndarray) -> np.ndarray:
     return found
 
 
-def _checked(correct, labels, groups=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(correct, labels, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the three arrays, with classes and groups numbered from 0, or refuse them in one line."""
     correct = np.asarray(correct)
     if correct.ndim != 2 or correct.dtype != bool or 0 in correct.shape:
         raise UsageError(f"correct is {correct.dtype} of shape {correct.shape}; booleans, rungs × images, are needed")
-    label, group = _checked_images(labels, np.arange(correct.shape[1]) if groups is None else groups)
+    label, group = _checked_images(labels, groups)
     if len(label) != correct.shape[1]:
         raise UsageError(f"{len(label)} labels for {correct.shape[1]} test images")
     return correct, label, group
