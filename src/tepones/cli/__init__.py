@@ -59,6 +59,7 @@ def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: 
     from tepones.companion.study import plan, profiles, second_order
 
     if profile == second_order.NAME:
+        _tell_changes(profile)
         n_computed = second_order.compute(workers, *(shard or (1, 1)))
         click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
         return
@@ -66,9 +67,18 @@ def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: 
     if cell:
         click.echo(reproduction.again(study, cell, workers).to_string(index=False))
         return
+    _tell_changes(profile)
     ladders = plan.shard(study, *shard) if shard else None
     n_computed = plan.compute(study, workers, ladders)
     click.echo(f"study {profile}: {n_computed} records computed, the rest reused")
+
+
+def _tell_changes(profile: str) -> None:
+    """Say which claims about a study are no longer those from before its records."""
+    from tepones.companion.claims import preregistered
+
+    for change in preregistered.changes(profile):
+        click.echo(f"tepones: {change}", err=True)
 
 
 @commands.command()
@@ -105,6 +115,7 @@ def publish(profile: str) -> None:
 
     for path in book.publish(profile):
         click.echo(str(path))
+    _tell_changes(profile)
 
 
 @commands.command()
