@@ -102,19 +102,26 @@ def rank(
     help="2,000 × 512, 10,000 × 512 (the default) or 50,000 × 2,048 features; the large one takes minutes.",
 )  # fmt: skip
 @scores_option("all")
+@click.option("--deepsparse", metavar="PYTHON", help="A Python with DeepSparse, whose speed is measured too.")
 @format_option
-def bench(what: str, size: str | None, scores: str | None, form: str) -> None:
+def bench(what: str, size: str | None, scores: str | None, deepsparse: str | None, form: str) -> None:
     """Time scores against one product XᵀX, pruning against its goals, or pruned against dense backbones."""
+    if what != "scores" and (size or scores is not None):
+        raise UsageError(f"--size and --scores are options of `bench scores`; `bench {what}` has neither")
+    if what != "speed" and deepsparse:
+        raise UsageError(f"--deepsparse is an option of `bench speed`; `bench {what}` has none")
     if what == "scores":
         from tepones.companion.bench import scores as benchmark
 
         table = benchmark.bench(size or "medium", _names(scores))
-    elif size or scores is not None:
-        raise UsageError(f"--size and --scores are options of `bench scores`; `bench {what}` has neither")
-    else:
-        from tepones.companion.bench import pruning, speed
+    elif what == "speed":
+        from tepones.companion.bench import speed
 
-        table = {"pruning": pruning, "speed": speed}[what].bench()
+        table = speed.bench(deepsparse)
+    else:
+        from tepones.companion.bench import pruning
+
+        table = pruning.bench()
     click.echo(_text(table, form))
 
 

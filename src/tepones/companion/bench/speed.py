@@ -7,9 +7,11 @@ drawn at random, since time depends on where the zeros are and not on the other 
 
 import copy
 import io
-import statistics
-import time
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -24,19 +26,19 @@ from tepones.backbones.base import Backbone
 from tepones.backbones.training import Training, train
 from tepones.common.errors import TeponesError
 from tepones.common.progress import progress_bar
+from tepones.companion.bench.pairs import ratio
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.criteria.magnitude import magnitude
 from tepones.pruning.shrink import shrink
 from tepones.ranking import zoo
 
-#: Pairs of runs; a first pair is not counted.
-PAIRS = 9
 #: Ladders of the zoo, and the numbers of their rungs.
 RUNGS = {"magnitude-iterative-0": (2, 3, 5), "magnitude-structured-0": (2, 4)}
 LARGE, LARGE_SPARSITIES, LARGE_CLASSES = "torchvision:resnet50", (0.9, 0.98), 1000
 
 #: Ways to compute with a pruned backbone.
 DENSE, SHRUNK, SPARSE, ONNX = "PyTorch, zeros kept", "PyTorch, dead channels removed", "PyTorch, CSR", "ONNX Runtime"
+DEEPSPARSE = "DeepSparse"
 INFERENCE, TRAINING = "inference", "training"
 
 
@@ -100,19 +102,24 @@ def cases() -> Iterator[Case]:
         yield Case(LARGE, sparsity, dense, pruned, large)
 
 
-def bench() -> pd.DataFrame:
+def bench(deepsparse: str | None = None) -> pd.DataFrame:
     """Measure all cases.
+
+    Parameters
+    ----------
+    deepsparse : str, optional
+        A Python in which DeepSparse is installed, to measure that engine too: it wants older packages than we do.
 
     Returns
     -------
     DataFrame
         One row for each case and way: network, sparsity, what (inference or training), engine, speedup (time of the
-        dense backbone over that of the pruned one; of ONNX Runtime, both by it). Cost: some minutes.
+        dense backbone over that of the pruned one, both by the same engine). Cost: some minutes.
 
     Raises
     ------
     TeponesError
-        If ONNX Runtime is not installed.
+        If ONNX Runtime is not installed, or DeepSparse fails in that Python.
     """
     rows, n_threads = [], torch.get_num_threads()
     torch.set_num_threads(1)
@@ -120,34 +127,23 @@ def bench() -> pd.DataFrame:
         measured = list(cases())
         with threadpool_limits(1), progress_bar(len(measured), "bench speed", "backbones") as bar:
             for case in measured:
-                rows += [(case.name, case.sparsity, *found) for found in _of_case(case)]
+                rows += [(case.name, case.sparsity, *found) for found in _of_case(case, deepsparse)]
                 bar.update()
     finally:
         torch.set_num_threads(n_threads)
     return pd.DataFrame(rows, columns=["network", "sparsity", "what", "engine", "speedup"])
 
 
-def _of_case(case: Case) -> Iterator[tuple[str, str, float]]:
+def _of_case(case: Case, deepsparse: str | None) -> Iterator[tuple[str, str, float]]:
     dense = inference(case.dense, case.images)
     yield INFERENCE, DENSE, ratio(dense, inference(case.pruned, case.images))
     yield INFERENCE, SHRUNK, ratio(dense, inference(shrink(case.pruned), case.images))
     yield INFERENCE, SPARSE, ratio(dense, inference(with_sparse_kernels(case.pruned), case.images))
     yield INFERENCE, ONNX, ratio(*(by_onnx(network, case.images) for network in (case.dense, case.pruned)))
+    if deepsparse:
+        yield INFERENCE, DEEPSPARSE, by_deepsparse(deepsparse, case)
     if case.name != LARGE:
         yield TRAINING, DENSE, ratio(training(case.dense, case.images), training(case.pruned, case.images))
-
-
-def ratio(dense: Callable[[], object], pruned: Callable[[], object]) -> float:
-    """Median, over pairs of runs that change places, of the CPU time of `dense` over that of `pruned`."""
-    ratios = []
-    for pair in range(1 + PAIRS):
-        times = {}
-        for run in (dense, pruned) if pair % 2 else (pruned, dense):
-            started = time.process_time()
-            run()
-            times[run] = time.process_time() - started
-        ratios.append(times[dense] / times[pruned])
-    return statistics.median(ratios[1:])
 
 
 def inference(backbone: Backbone, images: np.ndarray) -> Callable[[], torch.Tensor]:
@@ -185,3 +181,26 @@ def by_onnx(backbone: Backbone, images: np.ndarray) -> Callable[[], list[np.ndar
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     given = {"images": inputs.numpy()}
     return lambda: session.run(None, given)
+
+
+def by_deepsparse(python: str, case: Case) -> float:
+    """`ratio` of a forward pass by DeepSparse on one core, in a process of another Python.
+
+    Raises
+    ------
+    TeponesError
+        With the last line of what that process says, if it fails.
+    """
+    inputs = case.dense.prepare(case.images).contiguous()
+    with TemporaryDirectory() as folder:
+        for name, backbone in (("dense", case.dense), ("pruned", case.pruned)):
+            network = copy.deepcopy(backbone).eval().to(memory_format=torch.contiguous_format)
+            # DeepSparse reads operators of this version, which only torch's older exporter writes.
+            torch.onnx.export(network, (inputs,), f"{folder}/{name}.onnx", opset_version=13, dynamo=False)
+        np.save(f"{folder}/images.npy", inputs.numpy())
+        command = [python, "-m", "tepones.companion.bench.deepsparse", folder]
+        path = {"PYTHONPATH": str(Path(__file__).parents[3]), "NM_DISABLE_ANALYTICS": "1"}
+        run = subprocess.run(command, env={**os.environ, **path}, capture_output=True, text=True)
+    if run.returncode:
+        raise TeponesError(f"DeepSparse failed in {python}: {(run.stderr.splitlines() or ['no word'])[-1]}")
+    return float(run.stdout.splitlines()[-1])
