@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from tepones.backbones.activations import layer_entropies
+from tepones.backbones.features import predict
 from tepones.backbones.training import Training
 from tepones.common.errors import TeponesError
 from tepones.companion import study
-from tepones.companion.study import plan
+from tepones.companion.study import cells, plan
 from tepones.companion.study.cells import (
+    Distilled,
     Entropies,
     FineTuning,
     Images,
@@ -22,6 +24,7 @@ from tepones.companion.study.cells import (
 )
 from tepones.companion.study.records import Store
 from tepones.pruning import UNPRUNED
+from tepones.pruning.base import Setting
 from tepones.pruning.masks import prunable, sparsity
 from tepones.pruning.schedules import channels, control, iterative, lottery
 from tepones.tasks.glyphs import ALPHABETS
@@ -142,6 +145,37 @@ def on_target(store):
 
 def mean_class_accuracy(correct, labels):
     return np.mean([correct[labels == label].mean() for label in np.unique(labels)])
+
+
+def test_a_distilled_rung_learns_the_answers_of_its_dense_network_to_images_of_two_kinds(on_target, monkeypatch):
+    training = Training(epochs=1, learning_rate=0.01, batch_size=16)
+    rung = Distilled(DENSE, "magnitude", "iterative", (0.5,), training, images=TARGET)
+    settings = []
+
+    def recorded(**fields):
+        settings.append(fields)
+        return Setting(**fields)
+
+    # 120 from the source, which has 80 and gives some twice; 120 of the target, which has more.
+    monkeypatch.setattr(cells, "DISTILLED", 240)
+    monkeypatch.setattr(cells, "Setting", recorded)
+    record = on_target.compute(rung)
+    [setting] = settings
+    source, other = (on_target.require(cell).tensors()["train_images"] for cell in (SOURCE, TARGET))
+
+    def names(images):
+        return [image.tobytes() for image in images]
+
+    drawn, known = names(setting["images"][:120]), names(setting["images"][120:])
+    assert set(known) == set(names(source)) and len(known) == 120 > len(source)
+    assert set(drawn) <= set(names(other)) and len(drawn) == len(set(drawn)) == 120
+    dense, _ = load_rung(on_target, DENSE)
+    np.testing.assert_array_equal(setting["labels"], predict(dense, setting["images"]))
+    assert record.values["sparsity"] == pytest.approx(0.5, abs=1e-4)
+    backbone, _ = load_rung(on_target, rung)
+    tested = on_target.require(TARGET).tensors()["test_images"]
+    agreed = predict(backbone, tested).argmax(1) == predict(dense, tested).argmax(1)
+    assert record.values["fidelity"] == pytest.approx(agreed.mean())
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,8 @@ class Distilled(Rung):
 
     Labels of the released network's classes are not at hand, so it is distilled (Hinton, Vinyals and Dean 2015, arXiv
     1503.02531, temperature 1): the loss is the cross-entropy to the source-class probabilities that the dense network
-    gives the same image. `images` are those of the training; each rung draws `DISTILLED` of them, by the seed.
+    gives the same image. Of the `DISTILLED` images of a rung half are those of the source, as often as it takes, and
+    half are drawn from `images`, by the seed: in a pilot, either of the two alone harmed the control more.
     """
 
     images: Images = field(kw_only=True)
@@ -214,8 +215,10 @@ class Distilled(Rung):
         dense, _ = load_rung(store, self.pretraining)
         backbone, masks = load_rung(store, self.start())
         seed = 1000 * self.pretraining.seed + len(self.sparsities)
-        drawn = np.random.default_rng(seed).permutation(len(images["train_images"]))[:DISTILLED]
-        pictures = images["train_images"][drawn]
+        generator = np.random.default_rng(seed)
+        drawn = generator.permutation(len(images["train_images"]))[: DISTILLED // 2]
+        known = np.resize(generator.permutation(len(source["train_images"])), DISTILLED // 2)
+        pictures = np.concatenate([images["train_images"][drawn], source["train_images"][known]])
         setting = Setting(
             images=pictures,
             labels=predict(dense, pictures),
