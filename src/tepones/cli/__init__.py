@@ -58,6 +58,9 @@ def run(profile: str, workers: int | None, shard: tuple[int, int] | None, cell: 
     from tepones.companion.claims import reproduction
     from tepones.companion.study import plan, profiles, second_order
 
+    if profile == second_order.NAME and cell:
+        click.echo(reproduction.zero_shot_again(cell, workers).to_string(index=False))
+        return
     if profile == second_order.NAME:
         _tell_changes(profile)
         n_computed = second_order.compute(workers, *(shard or (1, 1)))

@@ -217,8 +217,7 @@ def _refuse_part(tables: dict[str, pd.DataFrame], profile: profiles.Profile) -> 
 
 def _zero_shot(records: str) -> pd.DataFrame:
     """Table ``zero_shot`` of the study of the second-order paper, once it is whole."""
-    folder = (paths.published_records if records == "published" else paths.records)(SECOND_ORDER)
-    tables = {path.stem: study.read(path) for path in study.files(folder)}
+    tables = study.stored((paths.published_records if records == "published" else paths.records)(SECOND_ORDER))
     if "zero_shot" not in tables:
         raise TeponesError(f"no {records} records of the study {SECOND_ORDER}; tepones run --profile {SECOND_ORDER}")
     made = tables[study.PROVENANCE].set_index("item")["value"]

@@ -5,7 +5,8 @@ are *the same within noise* if they differ by no more than two studies with othe
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from scipy import stats
@@ -16,6 +17,9 @@ from tepones.companion import study
 from tepones.companion.claims import families
 from tepones.companion.claims.ledger import Claim, claims, judge, of_tables
 from tepones.companion.study.profiles import Profile
+
+if TYPE_CHECKING:
+    from tepones.companion.study.records import Cell
 
 #: What is compared: table, its identifying columns as far as it has them, the value.
 COMPARED = {
@@ -133,20 +137,11 @@ def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFra
     UsageError
         If no published row, or several different ones, begin so; or if it was made by another version of the code.
     """
-    from tepones.companion.study import plan, records, runner  # they load torch, which a comparison does without
+    from tepones.companion.study import plan  # it loads torch, which a comparison does without
 
-    cells = {records.identity(cell): cell for ladder in profile.ladders for cell in plan.cells(profile, ladder)}
+    cells = [cell for ladder in profile.ladders for cell in plan.cells(profile, ladder)]
     published = study.load(profile.name)
-    made = [table["cell"] for table in published.values() if "cell" in table]
-    named = {cell for table in made for cell in table if cell.startswith(name)}
-    if len(named) != 1:
-        raise UsageError(f"{len(named)} published records of profile {profile.name} are named {name}…; expected one")
-    found = named.pop()
-    if found not in cells:
-        raise UsageError(f"record {found} was made by another version of the code; it cannot be made again by this one")
-    store = plan.store(profile)
-    runner.run(store, [(needed,) for needed in plan.closure(cells[found])], f"record {found}", workers)
-    values = store.require(cells[found]).values
+    found, values = _made_again(profile.name, name, cells, published, workers)
     rows = []
     for table, key in (("rungs", "source_accuracy"), ("rungs", "sparsity"), ("transfer", "accuracy")):
         before = published[table]
@@ -156,6 +151,40 @@ def again(profile: Profile, name: str, workers: int | None = None) -> pd.DataFra
     for row, number in zip(values.get("rows", ()), before.loc[before["cell"] == found, "value"], strict=False):
         rows.append({"quantity": row["score"], "published": number, "here": row["value"]})
     return pd.DataFrame(rows)
+
+
+def zero_shot_again(name: str, workers: int | None = None) -> pd.DataFrame:
+    """`again` of a record of the study without ladders: one row for each task."""
+    from tepones.companion.study import second_order
+
+    published = study.stored(paths.published_records(second_order.NAME))
+    cells = list(second_order.cells(second_order.load()))
+    found, values = _made_again(second_order.NAME, name, cells, published, workers)
+    before = published["zero_shot"]
+    before = before[(before["cell"] == found) & (before["task"] != "source")].set_index("task")["zero_shot"]
+    rows = [
+        {"quantity": f"task {row['task']}", "published": before[str(row["task"])], "here": row["zero_shot"]}
+        for row in values["rows"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _made_again(
+    profile: str, name: str, cells: Iterable["Cell"], published: dict[str, pd.DataFrame], workers: int | None
+) -> tuple[str, dict[str, Any]]:
+    """Identity and new values of the one cell whose published record is named so."""
+    from tepones.companion.study import plan, records, runner  # they load torch, which a comparison does without
+
+    made = [table["cell"] for table in published.values() if "cell" in table]
+    named = {cell for table in made for cell in table if cell.startswith(name)}
+    if len(named) != 1:
+        raise UsageError(f"{len(named)} published records of profile {profile} are named {name}…; expected one")
+    found, known = named.pop(), {records.identity(cell): cell for cell in cells}
+    if found not in known:
+        raise UsageError(f"record {found} was made by another version of the code; it cannot be made again by this one")
+    store = records.Store(paths.records(profile))
+    runner.run(store, [(needed,) for needed in plan.closure(known[found])], f"record {found}", workers)
+    return found, store.require(known[found]).values
 
 
 def _differences(published: dict[str, pd.DataFrame], here: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tepones.backbones.training import Training
 from tepones.common import paths
@@ -60,10 +60,17 @@ class SecondOrder(Strict):
     source: TaskSize
     pixels: Count = 32
     seen: Count
-    per_task: Count
+    per_task: Annotated[int, Field(ge=3)]  # of two classes a logistic head has another form
     criteria: Annotated[tuple[str, ...], Field(min_length=1)]
     sparsities: Annotated[tuple[float, ...], Field(min_length=1)]
     networks: Annotated[tuple[Network, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _whole_tasks(self) -> "SecondOrder":
+        for name, classes in (("seen", self.seen), ("the classes of the source", self.source.classes)):
+            if not classes or classes % self.per_task:
+                raise ValueError(f"{name} must be whole tasks of {self.per_task} classes")
+        return self
 
 
 def load() -> SecondOrder:
@@ -160,7 +167,7 @@ def tables(config: SecondOrder, records: Store) -> dict[str, pd.DataFrame]:
         backbone), sparsity and task, the source among them with the accuracy of its own classifier; ``landscape``: for
         each pair of tasks; ``lines``: for each place on the line to a rung.
     """
-    before = {path.stem: study.read(path) for path in study.files(paths.published_records(NAME))}
+    before = study.stored(paths.published_records(NAME))
     pieces: dict[str, list[pd.DataFrame]] = {name: [] for name in (*TABLES, study.PROVENANCE)}
     for network, start in dense(config):
         rows = _rows(config, records, network, start)

@@ -84,6 +84,11 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for suffix in ("csv", "parquet") for path in folder.glob(f"*.{suffix}"))
 
 
+def stored(folder: Path) -> dict[str, pd.DataFrame]:
+    """All tables of a folder, by name."""
+    return {path.stem: read(path) for path in files(folder)}
+
+
 def read(path: Path) -> pd.DataFrame:
     """A stored table."""
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
