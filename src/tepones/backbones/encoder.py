@@ -14,6 +14,9 @@ from tepones.backbones.base import MEAN, STD
 #: The last layer of a classifier is one of these.
 LAYERS = nn.Linear | nn.Conv2d
 
+#: A side this many times the other one is resized only where the square is cut from it.
+EXTREME = 10
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -38,7 +41,10 @@ class Preparation:
     resampling: str = "bilinear"
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> torch.Tensor:
-        """Turn uint8 RGB pictures, each (H, W, 3), into a float32 tensor (N, 3, crop, crop), channels last."""
+        """Turn uint8 RGB pictures, each (H, W, 3), into a float32 tensor (N, 3, crop, crop), channels last.
+
+        Memory besides: of one picture after the other, at most `EXTREME`·resize² pixels, however long its longer side.
+        """
         pixels = torch.as_tensor(np.stack([self._square(picture) for picture in pictures])).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.float().sub_(mean).div_(std)
@@ -46,13 +52,30 @@ class Preparation:
     def _square(self, picture: np.ndarray) -> np.ndarray:
         height, width = picture.shape[:2]
         if min(height, width) != self.resize:
-            # In this order, as torchvision does it: a quotient first would round some sides down by a pixel.
             shorter = min(height, width)
-            width, height = (int(self.resize * side / shorter) for side in (width, height))
+            # In this order, as torchvision does it: a quotient first would round some sides down by a pixel.
+            resized = [int(self.resize * side / shorter) for side in (width, height)]
+            (left, right), (top, bottom) = map(self._span, resized)
+            box = (
+                left * width / resized[0], top * height / resized[1],
+                right * width / resized[0], bottom * height / resized[1],
+            )  # fmt: skip
             resampling = Image.Resampling[self.resampling.upper()]
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), resampling))
+            picture = np.asarray(Image.fromarray(picture).resize((right - left, bottom - top), resampling, box))
+            height, width = picture.shape[:2]
         top, left = (round((side - self.crop) / 2) for side in (height, width))
         return picture[top : top + self.crop, left : left + self.crop]
+
+    def _span(self, side: int) -> tuple[int, int]:
+        """First and last pixel to make of a resized side: all of an ordinary one, of others what the square needs.
+
+        Not for every picture what the square needs: Pillow then may filter columns before rows, so that grey levels
+        differ by rounding, and those of ordinary pictures are in people's records.
+        """
+        if side <= EXTREME * self.resize:
+            return 0, side
+        start = round((side - self.crop) / 2)
+        return start, start + self.crop
 
 
 @dataclass(eq=False)
@@ -72,6 +95,10 @@ class Encoder:
         What is known besides the weights: ``source_accuracy``, in [0, 1].
     trained : bool
         False for initial weights.
+    head : str
+        Name of the last layer, whose input is the feature; that of `last_layer` unless another is given.
+    classifies : bool
+        False if the last layer has initial weights, because a file came without it: its probabilities say nothing.
     """
 
     name: str
@@ -80,8 +107,11 @@ class Encoder:
     preparation: Preparation
     facts: dict[str, Any] = field(default_factory=dict)
     trained: bool = True
+    head: str = ""
+    classifies: bool = True
 
     def __post_init__(self):
+        self.head = self.head or last_layer(self.model)
         self.model.eval().to(memory_format=torch.channels_last)
 
     @property
@@ -98,18 +128,19 @@ class Encoder:
     @property
     def classifier(self) -> LAYERS:
         """The last layer."""
-        return self.model.get_submodule(last_layer(self.model))
+        return self.model.get_submodule(self.head)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """State of the encoder alone: all tensors but those of the last layer."""
-        head = last_layer(self.model) + "."
+        head = f"{self.head}."
         return {name: tensor for name, tensor in self.model.state_dict().items() if not name.startswith(head)}
 
     @torch.inference_mode()
     def __call__(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (N, D) and source-class probabilities (N, C_s) of prepared inputs, from one forward pass.
 
-        The feature is the input of the last layer; where that is a convolution, its average over the picture.
+        The feature is the input of the last layer, its average where that layer sees more than one place of a picture:
+        the places of a map before a convolution, the tokens before a linear layer.
         """
         caught: list[torch.Tensor] = []
         hook = self.classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
@@ -118,7 +149,8 @@ class Encoder:
         finally:
             hook.remove()
         features = caught[-1]
-        return (features.mean((2, 3)) if features.ndim == 4 else features), logits.softmax(1)
+        places = (2, 3) if isinstance(self.classifier, nn.Conv2d) else tuple(range(1, features.ndim - 1))
+        return (features.mean(places) if places else features), logits.softmax(1)
 
 
 def last_layer(model: nn.Module) -> str:

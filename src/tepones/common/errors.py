@@ -17,6 +17,18 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
+def shown(name: object) -> str:
+    """A name from outside as it may stand in a line for a terminal: what does not print is escaped.
+
+    Names of files may hold line breaks, escape sequences, signs that turn the direction of writing, and bytes that are
+    no text.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in str(name)
+    )
+
+
 def choose(kind: str, name: str, choices) -> None:
     """Raise `UsageError` unless `name` is one of `choices`; the line says the kind of thing and lists the choices."""
     choices = sorted(choices)

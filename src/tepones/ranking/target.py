@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
 
 from tepones import tasks
-from tepones.common.errors import UsageError
-from tepones.tasks import folder
+from tepones.common.errors import UsageError, shown
+from tepones.ranking import pictures
+from tepones.ranking.pictures import Damaged
 from tepones.tasks.sources import SOURCES
 
 #: Images of each class of a named task; of a folder all are taken.
@@ -27,13 +27,19 @@ class Target:
     ----------
     name : str
     labels : ndarray of int64, shape (N,)
-    pictures : iterable of ndarray
-        N uint8 RGB arrays (H, W, 3).
+    pictures : iterable of ndarray or Damaged
+        N uint8 RGB arrays (H, W, 3), in the order of the labels; in the place of one that cannot be decoded, why.
+    classes : tuple of str
+        What the labels of a folder stand for.
+    about : tuple of str
+        Lines that say what was found in a folder: the classes and their counts, and what was skipped.
     """
 
     name: str
     labels: np.ndarray
-    pictures: Iterable[np.ndarray]
+    pictures: Iterable[np.ndarray | Damaged]
+    classes: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 def open_target(name: str | Path) -> Target:
@@ -43,28 +49,14 @@ def open_target(name: str | Path) -> Target:
     ------
     UsageError
         If the name is neither a task nor a folder, or the folder is not one of classes.
+    TeponesError
+        If the folder cannot be listed.
     """
     if str(name) in tasks.TASKS:
         pixels = {"pixels": PHOTOGRAPH} if str(name) in SOURCES else {}
         task = tasks.load(str(name), PER_CLASS, 1, **pixels)
         return Target(task.name, task.train_labels, task.train_images)
     if not Path(name).is_dir():
-        raise UsageError(f"{name}: no task and no folder; tasks are: {', '.join(sorted(tasks.TASKS))}")
-    found = folder.open_folder(name)
-    return Target(found.name, found.labels, map(upright, found.files))
-
-
-def upright(file: Path) -> np.ndarray:
-    """One picture as `tepones.tasks.folder.decode` gives it, turned as its EXIF orientation says.
-
-    Not done in `decode` itself: the photographs of the study were decoded as they are stored, and its records say so.
-    """
-    picture = folder.decode(file)
-    with Image.open(file) as header:  # no pixel is read again
-        # Pillow turns TIFF itself.
-        orientation = 1 if header.format == "TIFF" else header.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation == 1:
-        return picture
-    page = Image.fromarray(picture)
-    page.getexif()[ExifTags.Base.Orientation] = orientation
-    return np.asarray(ImageOps.exif_transpose(page))
+        raise UsageError(f"{shown(name)}: no task and no folder; tasks are: {', '.join(sorted(tasks.TASKS))}")
+    found = pictures.list_pictures(name)
+    return Target(Path(name).resolve().name, found.labels, found, found.classes, pictures.describe(found))
