@@ -11,7 +11,7 @@ from torch import nn
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common._torchvision import torchvision
 from tepones.pruning import budget, masks
-from tepones.ranking import checkpoints
+from tepones.ranking import networks
 
 
 def _encoder(model):
@@ -48,7 +48,7 @@ def test_the_classifier_is_no_part_of_it(chain):
 
 @pytest.mark.parametrize("target", [0.0, 0.5, 0.9, 0.99])
 def test_a_pruned_backbone_is_counted_as_its_masks_are_and_stored_small(target):
-    backbone = checkpoints.build("small-resnet", 7)
+    backbone = networks.build("small-resnet", 7)
     saliency = {name: weight.detach().abs() for name, weight in masks.prunable(backbone).items()}
     kept = masks.select(saliency, target, masks.dense(backbone))
     masks.apply(backbone, kept)
@@ -59,7 +59,7 @@ def test_a_pruned_backbone_is_counted_as_its_masks_are_and_stored_small(target):
     # What is not pruned (norms) takes about 20 kB of 1.2 MB; a weight takes four bytes and its place less than two.
     assert sparse <= min(dense, 30_000 + (1 - target) * 306_096 * 6)
     # Pruning alone makes no multiplication faster.
-    assert budget.flops(encoder) == budget.flops(_encoder(checkpoints.build("small-resnet", 7)))
+    assert budget.flops(encoder) == budget.flops(_encoder(networks.build("small-resnet", 7)))
 
 
 def test_attention_is_counted():

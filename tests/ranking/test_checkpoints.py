@@ -3,32 +3,30 @@
 import io
 import json
 import pickle
-import urllib.error
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from safetensors.torch import save_file
+from torch.nn.utils import prune
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.backbones.features import extract
-from tepones.common._torchvision import torchvision
 from tepones.common.errors import TeponesError, UsageError
-from tepones.ranking import checkpoints
+from tepones.ranking import checkpoints, networks
 
 
 @pytest.fixture(scope="module")
 def small():
-    return checkpoints.build("small-resnet", 7)
+    return networks.build("small-resnet", 7)
 
 
 @pytest.fixture(scope="module")
 def squeezenet():
-    return checkpoints.build("squeezenet1_1", 5)
+    return networks.build("torchvision:squeezenet1_1", 5)
 
 
 def _refused(path, *parts, architecture=None, error=TeponesError):
@@ -65,26 +63,27 @@ def test_recognised_by_its_tensors_whatever_its_name(tmp_path, request, name, ha
     }
     save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "x.safetensors")
     encoder = checkpoints.load(tmp_path / "x.safetensors")
-    assert encoder.architecture == {"small": "small-resnet", "squeezenet": "squeezenet1_1"}[name]
+    assert encoder.architecture == {"small": "small-resnet", "squeezenet": "torchvision:squeezenet1_1"}[name]
     for key, tensor in encoder.model.state_dict().items():
         assert torch.equal(tensor, state[key].to(tensor.dtype))
 
 
 @pytest.mark.parametrize("name", [*BACKBONES, "torchvision:resnet18"])
 def test_every_backbone_of_the_study_comes_back(tmp_path, images, name):
-    checkpoints.write(tmp_path / "x.safetensors", checkpoints.build(name, 3), name)
+    written = BACKBONES.load(name)(3).eval()
+    checkpoints.write(tmp_path / "x.safetensors", written, name)
     encoder = checkpoints.load(tmp_path / "x.safetensors")
     assert encoder.architecture == name
     features, probabilities = encoder(encoder.preparation(list(images[0][:2])))
     with torch.inference_mode():
-        torch.testing.assert_close(features, encoder.model.encoder(encoder.preparation(list(images[0][:2]))))
+        torch.testing.assert_close(features, written.encoder(encoder.preparation(list(images[0][:2]))))
     assert probabilities.shape == (2, 3)
 
 
 def test_the_same_weights_get_the_same_input_under_every_name(tmp_path):
     """Written as the study names it, as torchvision names it, and as a file without metadata."""
-    ours = checkpoints.build("torchvision:squeezenet1_1", 3)
-    plain = checkpoints.build("squeezenet1_1", 3)
+    ours = BACKBONES.load("torchvision:squeezenet1_1")(3)
+    plain = networks.build("torchvision:squeezenet1_1", 3)
     renamed = zip(plain.state_dict(), ours.state_dict().values(), strict=True)
     plain.load_state_dict(dict(renamed))
     checkpoints.write(tmp_path / "study.safetensors", ours, "torchvision:squeezenet1_1")
@@ -149,6 +148,37 @@ def test_a_torch_file_of_tensors_is_read(tmp_path, small, key):
     assert checkpoints.load(tmp_path / "x.pt").architecture == "small-resnet"
 
 
+@pytest.mark.parametrize("architecture", [None, "small-resnet"])
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+        lambda state: {"state_dict": {"metric": torch.ones(3), **{f"model.{name}": state[name] for name in state}}},
+        lambda state: {"model_state_dict": {f"_orig_mod.module.{name}": state[name] for name in state}, "epoch": 1},
+        lambda state: {"ema": state},
+    ],
+)
+def test_wrapped_weights_are_those_inside(tmp_path, small, wrapped, architecture):
+    torch.save(wrapped(small.state_dict()), tmp_path / "x.ckpt")
+    encoder = checkpoints.load(tmp_path / "x.ckpt", architecture)
+    assert encoder.architecture == "small-resnet"
+    for name, tensor in small.state_dict().items():
+        assert torch.equal(encoder.model.state_dict()[name], tensor)
+
+
+def test_a_network_pruned_by_torch_has_its_masked_weights(tmp_path):
+    pruned = networks.build("small-resnet", 3)
+    weights = [(module, "weight") for module in pruned.modules() if isinstance(module, torch.nn.Conv2d)]
+    prune.global_unstructured(weights, prune.L1Unstructured, amount=0.8)
+    torch.save(pruned.state_dict(), tmp_path / "x.pt")
+    encoder = checkpoints.load(tmp_path / "x.pt")
+    convolutions = [module for module in encoder.model.modules() if isinstance(module, torch.nn.Conv2d)]
+    for found, (module, _) in zip(convolutions, weights, strict=True):
+        assert torch.equal(found.weight, module.weight)
+    zeros = sum(int((module.weight == 0).sum()) for module in convolutions)
+    assert abs(zeros / sum(module.weight.numel() for module in convolutions) - 0.8) < 1e-4
+
+
 @pytest.mark.parametrize("protocol", ["zip", "legacy", "plain"])
 def test_a_pickle_is_refused_and_nothing_of_it_is_executed(tmp_path, protocol):
     witness = tmp_path / "executed"
@@ -195,20 +225,75 @@ def test_a_truncated_file_is_refused(tmp_path_factory, fraction, suffix):
     _refused(path, "complete")
 
 
-def test_another_architecture_is_refused_with_the_first_tensor_that_differs(tmp_path, small, squeezenet, monkeypatch):
+def test_another_architecture_is_refused_with_the_first_tensor_that_differs(tmp_path, small, squeezenet):
     path = tmp_path / "x.safetensors"
     checkpoints.write(path, small, "small-resnet")
-    _refused(path, "no squeezenet1_1", "classifier.1.weight is missing", architecture="squeezenet1_1")
+    _refused(path, "no torchvision:squeezenet1_1", "features.0.weight is missing", architecture="squeezenet1_1")
     checkpoints.write(path, squeezenet, "squeezenet1_1")
-    _refused(
-        path, "no squeezenet1_0", "features.0.weight", "(64, 3, 3, 3)", "(96, 3, 7, 7)", architecture="squeezenet1_0"
-    )
+    shapes = ("(64, 3, 3, 3)", "(96, 3, 7, 7)")
+    _refused(path, "no torchvision:squeezenet1_0", "features.0.weight", *shapes, architecture="squeezenet1_0")
     save_file({"weight": torch.zeros(3)}, path)
-    # Some of the classifiers stand for all: each is compared in the same way, and building all takes seconds.
-    monkeypatch.setattr(checkpoints, "torchvision_names", lambda: ("resnet18", "squeezenet1_0", "squeezenet1_1"))
-    _refused(path, "no architecture known here", "small-resnet")
-    save_file({**small.state_dict(), "more": torch.zeros(3)}, path)
-    _refused(path, "more is not expected", architecture="small-resnet")
+    _refused(path, "1 tensors are of no architecture known here", "ARCHITECTURE=FILE")
+    save_file({**small.state_dict(), "encoder.more": torch.zeros(3)}, path)
+    _refused(path, "encoder.more is not expected", architecture="small-resnet")
+    _refused(path, "no architecture known here")
+
+
+HEADS = {
+    "none": (lambda state: {}, False),
+    "of other classes": (lambda state: {"fc.weight": torch.randn(9, 512), "fc.bias": torch.randn(9)}, True),
+    "of another name": (lambda state: {"my_head.weight": torch.randn(9, 512), "my_head.bias": torch.randn(9)}, True),
+    "deeper": (lambda state: {"fc.0.weight": torch.randn(64, 512), "fc.2.weight": torch.randn(9, 64)}, False),
+    "and a criterion": (lambda state: state | {"criterion.weight": torch.ones(5)}, True),
+}
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return networks.build("torchvision:resnet18", 5).eval()
+
+
+@pytest.mark.parametrize("named", [None, "resnet18"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.backbone."])
+@pytest.mark.parametrize("head", HEADS)
+def test_features_need_no_head_and_any_will_do(tmp_path, resnet, head, prefix, named):
+    own = {name: tensor for name, tensor in resnet.state_dict().items() if name.startswith("fc.")}
+    encoder = {name: tensor for name, tensor in resnet.state_dict().items() if name not in own}
+    make, classifies = HEADS[head]
+    written = make(own)
+    torch.save({f"{prefix}{name}": tensor for name, tensor in (encoder | written).items()}, tmp_path / "x.pt")
+    loaded = checkpoints.load(tmp_path / "x.pt", named)
+    assert (loaded.architecture, loaded.head, loaded.classifies) == ("torchvision:resnet18", "fc", classifies)
+    picture = torch.rand(1, 3, 64, 64)
+    features, probabilities = loaded(picture)
+    expected, _ = Encoder("", "", resnet, Preparation())(picture)
+    torch.testing.assert_close(features, expected)
+    if classifies:
+        weight, bias = (
+            next(value for name, value in written.items() if name.endswith(part)) for part in ("weight", "bias")
+        )
+        torch.testing.assert_close(probabilities, (expected @ weight.T + bias).softmax(1))
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:resnet26", "timm:repvit_m0_9", "timm:vit_tiny_patch16_224", "timm:mobilenetv3_small_050"]
+)
+def test_networks_of_timm_are_known_by_their_tensors_or_named(tmp_path, name):
+    network = networks.build(name, 3).eval()
+    path = tmp_path / "x.safetensors"
+    save_file(network.state_dict(), path)
+    if "vit_tiny" in name:
+        _refused(path, "timm:deit_tiny_patch16_224", name, "ARCHITECTURE=FILE")
+    encoder = checkpoints.load(path, name if "vit_tiny" in name else None)
+    assert (encoder.architecture, encoder.n_classes, encoder.classifies) == (name, 3, True)
+    picture = torch.rand(2, 3, 224, 224)
+    features, probabilities = encoder(picture)
+    with torch.inference_mode():
+        maps = network.forward_features(picture)
+        torch.testing.assert_close(probabilities, network(picture).softmax(1))
+        if "repvit" not in name:  # which normalises once more before its last layer
+            torch.testing.assert_close(features, network.forward_head(maps, pre_logits=True))
+    assert encoder.preparation.crop == 224 and encoder.preparation.resampling == "bicubic"
 
 
 def test_wrong_use_names_what_was_expected(tmp_path, small):
@@ -218,82 +303,3 @@ def test_wrong_use_names_what_was_expected(tmp_path, small):
     checkpoints.write(tmp_path / "x.safetensors", small, "small-resnet")
     with pytest.raises(UsageError, match=r"unknown architecture 'resnet1000'.*small-resnet"):
         checkpoints.load(tmp_path / "x.safetensors", "resnet1000")
-
-
-def test_the_feature_is_the_input_of_the_last_layer():
-    model = checkpoints.build("resnet18", 4)
-    encoder = Encoder("", "resnet18", model, checkpoints.preparation("resnet18"))
-    picture = torch.rand(2, 3, 64, 64)
-    features, probabilities = encoder(picture)
-    with torch.inference_mode():
-        torch.testing.assert_close(probabilities, model(picture).softmax(1))
-        model.fc = torch.nn.Identity()
-        torch.testing.assert_close(features, model(picture))
-
-
-def test_where_the_last_layer_is_a_convolution_the_feature_is_averaged(squeezenet):
-    encoder = Encoder("", "squeezenet1_1", squeezenet, checkpoints.preparation("squeezenet1_1"))
-    picture = torch.rand(2, 3, 64, 64)
-    with torch.inference_mode():
-        expected = squeezenet.features(picture).mean((2, 3))
-    torch.testing.assert_close(encoder(picture)[0], expected)
-    assert encoder.n_features == 512
-
-
-@pytest.mark.parametrize("name", checkpoints.torchvision_names())
-def test_the_last_layer_of_every_torchvision_classifier_gives_the_classes(name):
-    head, shapes = checkpoints._skeleton(name)
-    # Auxiliary classifiers of old networks aside, no other layer does.
-    wide = {key for key, shape in shapes.items() if shape[:1] == (checkpoints._CLASSES,) and "aux" not in key.lower()}
-    assert wide - {head.replace("weight", "bias")} == {head}
-
-
-@settings(max_examples=30, deadline=None)
-@given(height=st.integers(8, 300), width=st.integers(8, 300), name=st.sampled_from(["resnet18", "swin_t", "vit_b_16"]))
-@example(height=49, width=147, name="resnet18")
-def test_pictures_are_prepared_as_torchvision_does(height, width, name):
-    rng = np.random.default_rng(height * 1000 + width)
-    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
-    ours = checkpoints.preparation(name)([picture])[0]
-    theirs = torchvision.models.get_model_weights(name).DEFAULT.transforms()(Image.fromarray(picture))
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-
-
-@pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    """Torch's cache, without weights."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    return tmp_path / "checkpoints"
-
-
-def test_a_torchvision_name_takes_cached_weights(empty_cache):
-    published = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT.url.rpartition("/")[2]
-    model = checkpoints.build("squeezenet1_1", 1000)
-    state = {name: tensor + 1 for name, tensor in model.state_dict().items()}
-    empty_cache.mkdir()
-    torch.save(state, empty_cache / published)
-    cached = checkpoints.from_torchvision("squeezenet1_1")
-    assert cached.trained and cached.name == "squeezenet1_1"
-    assert torch.equal(cached.model.features[0].weight, model.features[0].weight + 1)
-    control = checkpoints.from_torchvision("squeezenet1_1", untrained=True)
-    assert not control.trained and torch.equal(control.model.features[0].weight, model.features[0].weight)
-
-
-def test_initial_weights_are_the_same_each_time_and_disturb_no_random_numbers():
-    torch.manual_seed(5)
-    before = torch.random.get_rng_state()
-    first, second = (checkpoints.from_torchvision("squeezenet1_1", untrained=True) for _ in range(2))
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert not first.trained and first.n_classes == 1000
-    assert torch.equal(*(encoder.model.features[0].weight for encoder in (first, second)))
-
-
-def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(empty_cache, monkeypatch):
-    def fail(*args, **kwargs):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    with pytest.raises(TeponesError, match=r"squeezenet1_1: .*not in torch's cache.*--download.*squeezenet1_1=FILE"):
-        checkpoints.from_torchvision("squeezenet1_1")
-    with pytest.raises(TeponesError, match=r"squeezenet1_1.*cannot be fetched.*no network"):
-        checkpoints.from_torchvision("squeezenet1_1", download=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tepones import ranking, tasks
 from tepones.backbones.encoder import Encoder, Preparation
-from tepones.ranking import checkpoints, ranker, zoo
+from tepones.ranking import networks, ranker, zoo
 from tepones.scores.probe import probe
 
 #: Trained on printed letters, 128 features; the twin of each is the untrained small-resnet.
@@ -31,7 +31,8 @@ def encoders():
     rungs = {name: (zoo.folder() / ladder, f"rung-{rung:02d}{zoo.SUFFIX}") for name, (ladder, rung) in TRAINED.items()}
     trained = {name: zoo.load(*place) for name, place in rungs.items()}
     untrained = {
-        name: Encoder("", name, checkpoints.build(name, 10), Preparation(), trained=False) for name in UNTRAINED
+        name: Encoder("", name, networks.build(networks.canonical(name), 10), Preparation(), trained=False)
+        for name in UNTRAINED
     }
     for name, encoder in (trained | untrained).items():
         encoder.name = name
@@ -51,7 +52,7 @@ def features(encoders, target):
     opened = ranking.Target(target[0], target[2], target[1])
     every = encoders[0] | encoders[1]
     with tempfile.TemporaryDirectory() as folder:
-        found = ranker._run(opened, list(every.values()), False, Path(folder))
+        found, _, _ = ranker._run(opened, list(every.values()), False, Path(folder))
         return {name: np.array(of_one) for name, (of_one, _) in zip(every, found, strict=True)}
 
 
@@ -74,7 +75,11 @@ def test_no_untrained_network_is_above_its_trained_twin_or_a_trained_peer(
     opened = ranking.Target(name, labels[rows], images[rows])
     monkeypatch.setattr(ranker, "open_target", lambda _: opened)
     # Each image is seen once by each encoder, whichever draws it is in.
-    monkeypatch.setattr(ranker, "_run", lambda _, networks, *rest: [(features[n.name][rows], None) for n in networks])
+    monkeypatch.setattr(
+        ranker,
+        "_run",
+        lambda _, networks, *rest: ([(features[n.name][rows], None) for n in networks], list(range(len(rows))), []),
+    )
     monkeypatch.setattr(ranker.budget, "stored_bytes", lambda _: (0, 0))  # seconds for what plays no part here
     monkeypatch.setattr(ranker.budget, "flops", lambda _: 0)
     # By the deciding score alone, the untrained first: a tie, which the next score would break, fails here.

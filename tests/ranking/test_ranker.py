@@ -3,24 +3,30 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import tepones
 from tepones import cli, ranking
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.backbones.features import extract
 from tepones.backbones.training import Training, train
-from tepones.common.errors import UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.pruning import budget, masks
-from tepones.ranking import checkpoints, zoo
+from tepones.ranking import checkpoints, networks, pictures, ranker, zoo
 from tepones.tasks import folder as folders
+
+#: What standard error says of `photos`.
+FOUND = "4 classes, 200 pictures: class-0 50, class-1 50, class-2 50, class-3 50"
 
 
 def _pictures(n, seed):
@@ -37,13 +43,13 @@ def _pictures(n, seed):
 @pytest.fixture(scope="module")
 def models():
     """A trained backbone, the same with 99.5 % of its weights gone, and an untrained one."""
-    trained = checkpoints.build("small-resnet", 4)
+    trained = networks.build("small-resnet", 4)
     train(trained, *_pictures(256, 0), Training(2, 0.1, batch_size=32), 0)
-    pruned = checkpoints.build("small-resnet", 4)
+    pruned = networks.build("small-resnet", 4)
     pruned.load_state_dict(trained.state_dict())
     saliency = {name: weight.detach().abs() for name, weight in masks.prunable(pruned).items()}
     masks.apply(pruned, masks.select(saliency, 0.995, masks.dense(pruned)))
-    return {"trained": trained, "pruned": pruned, "untrained": checkpoints.build("small-resnet", 4)}
+    return {"trained": trained, "pruned": pruned, "untrained": networks.build("small-resnet", 4)}
 
 
 @pytest.fixture
@@ -68,7 +74,10 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def tepones_command(monkeypatch, capsys):
-    """Run the command line in this process: exit status, standard output, what standard error says besides progress."""
+    """Run the command line in this process: exit status, standard output, what standard error says besides.
+
+    Progress is left out, and what was found in `photos`.
+    """
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["tepones", *map(str, arguments)])
@@ -78,7 +87,7 @@ def tepones_command(monkeypatch, capsys):
         except SystemExit as exit:
             status = exit.code or 0
         out, err = capsys.readouterr()
-        told = [line for line in err.splitlines() if line and "images, " not in line]
+        told = [line for line in err.splitlines() if line and "images, " not in line and line != FOUND]
         return status, out, told
 
     return run
@@ -121,10 +130,35 @@ def test_the_trained_backbone_wins(mine, photos):
 
 def test_each_picture_is_decoded_once_for_all_backbones(mine, photos, monkeypatch):
     decoded = []
-    decode = folders.decode
-    monkeypatch.setattr(folders, "decode", lambda file: decoded.append(file) or decode(file))
+    read = pictures.read
+    monkeypatch.setattr(pictures, "read", lambda file: decoded.append(file) or read(file))
     ranking.rank(photos, [mine])
     assert decoded == list(folders.open_folder(photos).files)
+
+
+def test_one_decoded_picture_is_held_at_a_time(mine):
+    decoded = []
+
+    def pictures():
+        for number in range(40):
+            assert sum(picture() is not None for picture in decoded) <= 1
+            picture = np.full((50 + number, 60, 3), number, np.uint8)
+            decoded.append(weakref.ref(picture))
+            yield picture
+            del picture
+
+    target = ranking.Target("grey", np.arange(40) % 2, pictures())
+    assert len(ranking.rank(target, [mine], ["gaussian"]).table) == 3
+    assert len(decoded) == 40
+
+
+def test_pictures_prepared_one_by_one_are_the_batch_bit_for_bit(photos):
+    preparation = Preparation(40, 36, resampling="bicubic")
+    target = ranking.open_target(photos)
+    (numbers, prepared), *_ = ranker._batches(target, [preparation], [])
+    batch = preparation([folders.decode(file) for file in folders.open_folder(photos).files[: ranker.BATCH]])
+    assert numbers == list(range(ranker.BATCH))
+    assert torch.equal(prepared[preparation], batch) and prepared[preparation].stride() == batch.stride()
 
 
 def test_backbones_of_other_input_sizes_are_ranked_in_one_go(models, photos):
@@ -151,7 +185,7 @@ def test_the_input_of_every_backbone_can_be_overridden(models, photos):
 
 
 def test_a_backbone_that_cannot_take_the_input_is_left_out(mine, models, photos):
-    fixed = Encoder("fixed", "small-vit", checkpoints.build("small-vit", 4), Preparation())
+    fixed = Encoder("fixed", "small-vit", networks.build("small-vit", 4), Preparation())
     ranked = ranking.rank(photos, [mine / "trained.safetensors", fixed], ["gaussian"], pixels=40)
     assert ranked.table["backbone"].tolist() == ["trained"]
     assert ranked.left_out["backbone"].tolist() == ["fixed"] and ranked.left_out["failed"].all()
@@ -283,21 +317,41 @@ def test_rank_goes_on_without_what_cannot_be_loaded(tepones_command, mine, photo
     for name, reason in {
         "cut.safetensors": "no complete safetensors file",
         "pickle.pt": "never executed",
-        "nobody": "no file, folder, torchvision classifier or ladder",
+        "nobody": "no file, folder, classifier of torchvision or timm, or ladder",
         "empty": "holds no checkpoint",
-        "squeezenet1_1=": "no squeezenet1_1",
+        "squeezenet1_1=": "no torchvision:squeezenet1_1",
     }.items():
         assert [line for line in told if name in line and reason in line]
 
 
-def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photos, models):
-    broken = checkpoints.build("small-resnet", 4)
+def test_scores_that_ask_the_source_classifier_leave_out_a_file_without_one(tepones_command, mine, photos):
+    state = load_file(mine / "trained.safetensors")
+    save_file({name: value for name, value in state.items() if "classifier" not in name}, mine / "headless.safetensors")
+    status, out, told = tepones_command(
+        "rank", "--task", photos, "--backbones", mine, "--scores", "nce", "--format", "csv"
+    )
+    assert status == 1 and "trained" in out and "headless" not in out
+    [line] = [line for line in told if "headless" in line]
+    assert "score nce needs the classifier of the source task, which its file does not hold" in line
+    status, out, _ = tepones_command(
+        "rank", "--task", photos, "--backbones", mine, "--scores", "gaussian", "--format", "csv"
+    )
+    assert status == 0
+    rows = {row["backbone"]: row["gaussian"] for row in csv.DictReader(io.StringIO(out))}
+    assert rows["headless"] == rows["trained"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(torch.nan, "tensor encoder.0.weight holds inf or nan"), (3e38, "features")]
+)
+def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photos, models, value, reason):
+    broken = networks.build("small-resnet", 4)
     broken.load_state_dict(models["trained"].state_dict())
-    broken.encoder[0].weight.data[0, 0, 0, 0] = torch.nan
+    broken.encoder[0].weight.data[0] = value
     checkpoints.write(mine / "broken.safetensors", broken, "small-resnet")
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine)
     assert status == 1 and len(out.splitlines()) == 4
-    assert len(told) == 1 and "broken" in told[0] and "nan" in told[0]
+    assert len(told) == 1 and "broken" in told[0] and "nan" in told[0] and reason in told[0]
 
 
 def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path):
@@ -319,14 +373,64 @@ def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path
         assert part in told[0]
 
 
-def test_an_undecodable_picture_exits_1_and_names_it(tepones_command, mine, tmp_path):
-    for label in ("a", "b"):
-        (tmp_path / "p" / label).mkdir(parents=True)
-        Image.new("RGB", (9, 9)).save(tmp_path / "p" / label / "x.png")
-    (tmp_path / "p" / "b" / "y.png").write_bytes(b"no picture")
-    status, out, told = tepones_command("rank", "--task", tmp_path / "p", "--backbones", mine)
-    assert (status, out, len(told)) == (1, "", 1)
-    assert str(tmp_path / "p" / "b" / "y.png") in told[0] and "cannot be decoded" in told[0]
+@pytest.fixture
+def damaged(photos, tmp_path):
+    """The pictures of `photos` and, among them, damaged ones; names are sorted, so some come first and some last."""
+    folder = tmp_path / "p"
+    shutil.copytree(photos, folder)
+    whole = (folder / "class-1" / "001.png").read_bytes()
+    (folder / "class-0" / "!first.png").write_bytes(b"no picture")
+    (folder / "class-1" / "001-cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "class-3" / "zz\x1b[31m\nlast.png").write_bytes(b"")
+    (folder / "class-3" / "._000.png").write_bytes(b"\x00\x05\x16\x07")
+    return folder
+
+
+def test_a_ranking_with_damaged_pictures_is_the_ranking_without_them(mine, photos, damaged):
+    """Labels and rows stay together, with source-class probabilities too."""
+    file = mine / "trained.safetensors"
+    with_damage, without = (ranking.rank(folder, [file], ["logme", "leep"]) for folder in (damaged, photos))
+    assert without.damaged == () and with_damage.left_out.empty
+    pd.testing.assert_frame_equal(with_damage.table, without.table, rtol=1e-4)
+    assert [(one.file.name, one.reason) for one in with_damage.damaged] == [
+        ("!first.png", "it is no picture"),
+        ("001-cut.jpg", with_damage.damaged[1].reason),
+        ("zz\x1b[31m\nlast.png", "it is empty"),
+    ]
+
+
+def test_the_shell_tells_classes_skipped_and_damaged_files_and_goes_on(tepones_command, mine, damaged):
+    status, out, told = tepones_command(
+        "rank", "--task", damaged, "--backbones", mine / "trained.safetensors", "--scores", "logme"
+    )
+    assert status == 0 and len(out.splitlines()) == 2
+    assert told[0] == "4 classes, 203 pictures: class-0 51, class-1 51, class-2 50, class-3 51"
+    assert told[1] == "1 file skipped: class-3/._000.png"
+    assert told[2].startswith(f"3 damaged left out: {damaged}/class-0/!first.png (it is no picture), ")
+    assert told[2].endswith(f"{damaged}/class-3/zz\\x1b[31m\\nlast.png (it is empty)") and len(told) == 3
+
+
+def test_a_class_without_a_whole_picture_ends_the_ranking(tepones_command, mine, damaged):
+    for file in (damaged / "class-2").iterdir():
+        file.write_bytes(b"")
+    status, out, told = tepones_command("rank", "--task", damaged, "--backbones", mine)
+    assert (status, out, len(told)) == (1, "", 3)
+    assert told[-1].startswith("tepones: p: no picture of class 'class-2' can be decoded: ") and "45 more" in told[-1]
+    assert "class-0" not in told[-1] and str(damaged / "class-2" / "002.png") in told[-1]
+
+
+def test_more_damaged_pictures_than_whole_ones_end_the_ranking(mine, tmp_path):
+    files = [tmp_path / "p" / label / f"{number}.png" for label in "ab" for number in range(4)]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40)).save(file)
+    for file in (files[0], files[1], files[4], files[5]):
+        file.write_bytes(b"")
+    assert len(ranking.rank(tmp_path / "p", [mine], ["logme"]).damaged) == 4  # half: one more is too many
+    files[6].write_bytes(b"")
+    with pytest.raises(TeponesError, match=r"more than half of 8 pictures cannot be decoded: .*0\.png") as raised:
+        ranking.rank(tmp_path / "p", [mine])
+    assert not isinstance(raised.value, UsageError) and "\n" not in str(raised.value)
 
 
 # score

@@ -181,11 +181,11 @@ def test_a_damaged_manifest_is_refused(ladder, content):
 
 def test_a_manifest_that_does_not_fit_its_files_is_refused(ladder):
     _change(ladder, lambda about: about.update(architecture="squeezenet1_1"))
-    _refused(ladder, "rung-01.safetensors.gz", "no squeezenet1_1")
+    _refused(ladder, "rung-01.safetensors.gz", "a ladder is of a backbone; unknown backbone 'squeezenet1_1'")
     _change(ladder, lambda about: about.update(architecture="small-vit"))
     _refused(ladder, "rung-01.safetensors.gz", "no small-vit: tensor encoder.")
     _change(ladder, lambda about: about.update(architecture="resnet1000"))
-    _refused(ladder, "unknown architecture 'resnet1000'")
+    _refused(ladder, "unknown backbone 'resnet1000'")
     _change(ladder, lambda about: about.update(architecture="small-resnet"))
     _change(ladder, lambda about: about["rungs"][1].update(sparsity=0.6))
     _refused(ladder, "rung-01.safetensors.gz", "sparsity is 0.50", "says 0.6")

@@ -7,7 +7,7 @@ import click
 
 from tepones import __version__
 from tepones.cli import data, ledger, rank
-from tepones.common.errors import TeponesError, UsageError, choose
+from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 
 
 class _Group(click.Group):
@@ -181,5 +181,5 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo("tepones: " + " ".join(message.split()), err=True)
+    click.echo(f"tepones: {shown(one_line(message))}", err=True)
     sys.exit(status)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tepones.common.errors import UsageError
+from tepones.common.errors import UsageError, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +68,16 @@ def rank(
     A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, a
     folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or the name of a torchvision classifier. The first
     score decides the order. Backbones that cannot be loaded are listed on standard error, and the exit status is 1.
+    Of a folder of images, the classes found, what was skipped and what is damaged are told there too.
     """
     from tepones import ranking
+    from tepones.ranking.pictures import listed
 
+    target = ranking.open_target(task)
+    for line in target.about:
+        click.echo(line, err=True)
     ranked = ranking.rank(
-        task,
+        target,
         [*first, *more],
         _names(scores) or ranking.DEFAULT_SCORES,
         max_bytes=max_bytes,
@@ -85,8 +90,10 @@ def rank(
         click.echo(_json({"ranking": ranked.table, "left_out": ranked.left_out}))
     elif len(ranked.table):
         click.echo(_text(ranked.table, form))
+    if ranked.damaged:
+        click.echo(f"{len(ranked.damaged):,} damaged left out: {listed(ranked.damaged)}", err=True)
     for backbone, reason in zip(ranked.left_out["backbone"], ranked.left_out["reason"], strict=True):
-        click.echo(f"left out: {backbone}: {reason}", err=True)
+        click.echo(shown(f"left out: {backbone}: {reason}"), err=True)
     if chart and len(ranked.table):
         from tepones.ranking.chart import save_chart
 

@@ -1,11 +1,11 @@
-"""What the names that a user gives stand for: files, folders, ladders of the zoo, torchvision's classifiers."""
+"""What the names that a user gives stand for: files, folders, ladders of the zoo, classifiers of two libraries."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError
-from tepones.ranking import checkpoints, zoo
+from tepones.ranking import checkpoints, formats, networks, zoo
 
 
 def load_backbones(
@@ -17,11 +17,11 @@ def load_backbones(
     ----------
     names : sequence of str or Path
         Each is a checkpoint file, ``ARCHITECTURE=FILE``, a folder of checkpoints, a folder of a ladder, a
-        ladder of the zoo, ``LADDER/RUNG``, or a torchvision classifier.
+        ladder of the zoo, ``LADDER/RUNG``, or a classifier of torchvision (``resnet18``) or timm (``timm:resnet18``).
     download : bool
-        Whether to fetch published weights of torchvision classifiers that torch's cache lacks.
+        Whether to fetch published weights of such classifiers that the cache of their library lacks.
     untrained : bool
-        Whether names of torchvision classifiers stand for their initial weights, as a control.
+        Whether names of such classifiers stand for their initial weights, as a control.
 
     Returns
     -------
@@ -64,15 +64,15 @@ def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, 
         yield from _inside(path)
     elif path.is_file() and (path.parent / zoo.MANIFEST).is_file():
         yield name, lambda: zoo.load(path.parent, path.name)
-    elif path.is_file() or path.suffix in checkpoints.SUFFIXES:
+    elif path.is_file() or path.suffix in formats.SUFFIXES:
         yield name, lambda: checkpoints.load(path)
-    elif name in checkpoints.torchvision_names():
-        yield name, lambda: checkpoints.from_torchvision(name, download, untrained)
+    elif networks.is_of_library(name):
+        yield name, lambda: checkpoints.of_library(name, download, untrained)
     else:
         ladder, _, rung = name.partition("/")
         if ladder not in zoo.names():
             raise UsageError(
-                f"{name}: no file, folder, torchvision classifier or ladder of the zoo; "
+                f"{name}: no file, folder, classifier of torchvision or timm, or ladder of the zoo; "
                 f"ladders are: {', '.join(zoo.names()) or 'none'}"
             )
         if rung:
@@ -87,9 +87,9 @@ def _inside(folder: Path) -> Iterator[tuple[str, object]]:
         for rung in zoo.manifest(folder).rungs:
             yield f"{folder.name}/{rung.file}", lambda file=rung.file: zoo.load(folder, file)
         return
-    files = sorted(file for file in folder.iterdir() if file.suffix in checkpoints.SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if file.suffix in formats.SUFFIXES)
     if not files:
-        expected = ", ".join(checkpoints.SUFFIXES)
+        expected = ", ".join(formats.SUFFIXES)
         raise UsageError(f"{folder}: holds no checkpoint; expected files that end in {expected}")
     for file in files:
         yield str(file), lambda file=file: checkpoints.load(file)

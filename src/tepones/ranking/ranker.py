@@ -1,19 +1,21 @@
 """Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
 
 import tempfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tepones.backbones.encoder import Encoder, Preparation
-from tepones.common.errors import TeponesError, UsageError, one_line
+from tepones.common.errors import TeponesError, UsageError, one_line, shown
 from tepones.common.progress import progress_bar
 from tepones.pruning import budget
 from tepones.ranking.backbones import left_out_row, load_backbones
+from tepones.ranking.pictures import Damaged, listed
 from tepones.ranking.target import Target, open_target
 from tepones.scores import SCORES, score
 
@@ -22,7 +24,8 @@ from tepones.scores import SCORES, score
 #: the width and `h_score` is the same for every network.
 DEFAULT_SCORES = ("lda_accuracy", "logme", "gaussian")
 
-#: Pictures decoded at a time. Few, because activations that stay in the cache make a CPU twice as fast at 224 pixels.
+#: Pictures that go through a backbone at a time. Few, because activations that stay in the cache make a CPU twice as
+#: fast at 224 pixels.
 BATCH = 16
 
 
@@ -43,15 +46,18 @@ class Ranking:
         forbids it).
     deciding : str
         The column of the score that decides the order; `null` belongs to it.
+    damaged : tuple of Damaged
+        Pictures that could not be decoded; the ranking is one without them.
     """
 
     table: pd.DataFrame
     left_out: pd.DataFrame
     deciding: str
+    damaged: tuple[Damaged, ...] = ()
 
 
 def rank(
-    target: str | Path,
+    target: str | Path | Target,
     backbones: Sequence[str | Path | Encoder],
     scores: Sequence[str] = DEFAULT_SCORES,
     *,
@@ -66,8 +72,8 @@ def rank(
 
     Parameters
     ----------
-    target : str or Path
-        A registered task, or a folder with a sub-folder of pictures for each class.
+    target : str, Path or Target
+        A registered task, or a folder with a sub-folder of pictures for each class; or one that is open already.
     backbones : sequence of str, Path or Encoder
         As `load_backbones` takes them, or loaded already.
     scores : sequence of str
@@ -95,19 +101,24 @@ def rank(
     UsageError
         If a score or the target is unknown, the folder is not one of classes, or `pixels` is below 1.
     TeponesError
-        If a picture cannot be decoded. A backbone that cannot be loaded or scored raises nothing: it is in
-        `Ranking.left_out`.
+        If all pictures of a class or more than half of all pictures cannot be decoded; fewer are in `Ranking.damaged`.
+        A backbone that cannot be loaded or scored raises nothing: it is in `Ranking.left_out`.
     """
-    with_probabilities = any([SCORES.load(name).needs == "probabilities" for name in scores])
+    asking = [name for name in scores if SCORES.load(name).needs == "probabilities"]
     if pixels is not None and pixels < 1:
         raise UsageError(f"pixels must be at least 1, not {pixels}")
-    opened = open_target(target)
+    opened = target if isinstance(target, Target) else open_target(target)
     encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
     encoders += [b for b in backbones if isinstance(b, Encoder)]
     if pixels is not None:
         encoders = [replace(encoder, preparation=_at(encoder.preparation, pixels)) for encoder in encoders]
     costs = {}
     for encoder in list(encoders):
+        if asking and not encoder.classifies:
+            reason = f"score {asking[0]} needs the classifier of the source task, which its file does not hold"
+            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
+            encoders.remove(encoder)
+            continue
         try:
             cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
         except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
@@ -124,7 +135,8 @@ def rank(
         costs[encoder.name] = cost
     rows, columns = [], list(scores)
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
-        outputs = _run(opened, encoders, with_probabilities, Path(folder))
+        outputs, rows_of, damaged = _run(opened, encoders, bool(asking), Path(folder))
+        labels = opened.labels[rows_of]
         for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
             # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
             facts = {
@@ -132,9 +144,7 @@ def rank(
                 "nonzero_weights": budget.nonzero_weights(encoder),
             } | encoder.facts
             try:
-                table = score(
-                    features, opened.labels, list(scores), probabilities=probabilities, facts=facts, seed=seed
-                )
+                table = score(features, labels, list(scores), probabilities=probabilities, facts=facts, seed=seed)
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
@@ -143,7 +153,7 @@ def rank(
             rows.append(_row(encoder, table) | about | costs[encoder.name])
         del outputs  # Windows removes no file that is still mapped
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, columns), left_out, columns[0])
+    return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
 
 
 def _at(preparation: Preparation, pixels: int) -> Preparation:
@@ -153,8 +163,12 @@ def _at(preparation: Preparation, pixels: int) -> Preparation:
 
 def _run(
     target: Target, encoders: Sequence[Encoder], with_probabilities: bool, folder: Path
-) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Features and, if wanted, source-class probabilities of every encoder, in files of `folder`."""
+) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], list[int], list[Damaged]]:
+    """Features and, if wanted, source-class probabilities of every encoder, in files of `folder`.
+
+    There is one row for each picture that could be decoded; with them come the numbers of these pictures, by which the
+    rows find their labels, and those that could not.
+    """
     n = len(target.labels)
     outputs = []
     for index, encoder in enumerate(encoders):
@@ -163,23 +177,70 @@ def _run(
             np.memmap(folder / f"{index}-{part}", np.float32, "w+", shape=(n, size)) for part, size in enumerate(shapes)
         ]
         outputs.append((arrays[0], arrays[1] if with_probabilities else None))
+    decoded: list[int] = []
+    damaged: list[Damaged] = []
     if not encoders:
-        return outputs
-    pictures = iter(target.pictures)
-    with progress_bar(n, f"{len(encoders)} backbones on {target.name}", "images") as bar:
-        for start in range(0, n, BATCH):
-            batch = list(islice(pictures, BATCH))
-            stop = start + len(batch)
-            prepared = {}  # backbones that take the same input share it
+        return outputs, decoded, damaged
+    with progress_bar(n, f"{len(encoders)} backbones on {shown(target.name)}", "images") as bar:
+        # Backbones that take the same input share it.
+        for numbers, prepared in _batches(target, {encoder.preparation for encoder in encoders}, damaged):
+            start, stop = len(decoded), len(decoded) + len(numbers)
             for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
-                if encoder.preparation not in prepared:
-                    prepared[encoder.preparation] = encoder.preparation(batch)
                 found = encoder(prepared[encoder.preparation])
                 features[start:stop] = found[0]
                 if probabilities is not None:
                     probabilities[start:stop] = found[1]
-            bar.update(len(batch))
-    return outputs
+            decoded += numbers
+            bar.update(len(decoded) + len(damaged) - bar.n)
+    # The last rows of the files belong to no picture if some are damaged.
+    rows = len(decoded)
+    return [(f[:rows], None if p is None else p[:rows]) for f, p in outputs], decoded, damaged
+
+
+def _batches(
+    target: Target, preparations: Collection[Preparation], damaged: list[Damaged]
+) -> Iterator[tuple[list[int], dict[Preparation, torch.Tensor]]]:
+    """Numbers of pictures, and the input that each preparation makes of them, `BATCH` at a time.
+
+    Each picture is prepared as soon as it is decoded, so that one is held and not `BATCH` of them, each of which may
+    have Pillow's limit of pixels. Those that cannot be decoded go to `damaged`.
+
+    Raises
+    ------
+    TeponesError
+        As soon as no picture of a class can be left, or less than half of all.
+    """
+    lost = defaultdict(list)
+    numbers: list[int] = []
+    inputs: dict[Preparation, list[torch.Tensor]] = defaultdict(list)
+    for number, picture in enumerate(target.pictures):
+        if isinstance(picture, Damaged):
+            damaged.append(picture)
+            lost[target.labels[number]].append(picture)
+            _refuse_too_few(target, target.labels[number], lost[target.labels[number]], damaged)
+            continue
+        numbers.append(number)
+        for preparation in preparations:
+            inputs[preparation].append(preparation([picture]))
+        if len(numbers) == BATCH:
+            yield numbers, {preparation: torch.cat(inputs.pop(preparation)) for preparation in preparations}
+            numbers = []
+    if numbers:
+        yield numbers, {preparation: torch.cat(made) for preparation, made in inputs.items()}
+
+
+def _refuse_too_few(target: Target, label: int, of_class: Sequence[Damaged], damaged: Sequence[Damaged]) -> None:
+    """Refuse to rank on what is left, after one more damaged picture of a class."""
+    if len(of_class) == np.count_nonzero(target.labels == label):
+        name = target.classes[label] if target.classes else label
+        raise TeponesError(
+            f"{shown(target.name)}: no picture of class '{shown(name)}' can be decoded: {listed(of_class)}"
+        )
+    if 2 * len(damaged) > len(target.labels):
+        raise TeponesError(
+            f"{shown(target.name)}: more than half of {len(target.labels):,} pictures cannot be decoded: "
+            f"{listed(damaged)}"
+        )
 
 
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:

@@ -27,12 +27,12 @@ from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import LAYERS, Encoder
 from tepones.common import paths
 from tepones.common.config import Strict, first_error
-from tepones.common.errors import TeponesError, choose, one_line
+from tepones.common.errors import TeponesError, UsageError, choose, one_line
 from tepones.common.files import write_atomically
 from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
 from tepones.pruning.masks import n_weights
 from tepones.pruning.resize import resize
-from tepones.ranking import checkpoints
+from tepones.ranking import networks
 
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors.gz"
@@ -141,9 +141,10 @@ def load(ladder: Path, file: str) -> Encoder:
         raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
     if hashlib.sha256(content).hexdigest() != rung.sha256:
         raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
-    model = checkpoints.build(about.architecture, 1)
-    if not isinstance(model, Backbone):
-        raise TeponesError(f"{path}: no {about.architecture}: a ladder is of a backbone of {', '.join(BACKBONES)}")
+    try:
+        model = BACKBONES.load(about.architecture)(1)
+    except UsageError as error:
+        raise TeponesError(f"{path}: a ladder is of a backbone; {error}") from None
     n_dense = n_weights(model)
     try:
         state = safetensors.torch.load(_unpack(content, model))
@@ -158,7 +159,7 @@ def load(ladder: Path, file: str) -> Encoder:
         f"{ladder.name}/{file.removesuffix(SUFFIX)}",
         about.architecture,
         model,
-        checkpoints.preparation(about.architecture, about.side),
+        networks.preparation(about.architecture, about.side),
         {"sparsity": rung.sparsity}
         | ({} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy}),
     )
@@ -195,7 +196,7 @@ def write(
     # Here, not above: reading the zoo does not shrink, and the import takes seconds.
     from tepones.pruning.shrink import shrink
 
-    preparation = checkpoints.preparation(about["architecture"], about["side"])
+    preparation = networks.preparation(about["architecture"], about["side"])
     rungs: list[dict[str, Any]] = []
     for level, model in enumerate(backbones):
         if level == 0:

@@ -29,7 +29,8 @@ from tepones.common import paths
 from tepones.common.errors import TeponesError
 from tepones.common.progress import progress_bar
 from tepones.pruning import masks
-from tepones.ranking import checkpoints, zoo
+from tepones.ranking import zoo
+from tepones.ranking.networks import build, canonical, preparation
 from tepones.scores.h_score import h_score
 from tepones.scores.intra_class import gaussian, posterior
 from tepones.scores.lda import lda_accuracy
@@ -96,7 +97,7 @@ class Network(NamedTuple):
 
 def networks() -> list[Network]:
     """The networks of the rule, trained ones first."""
-    imagenet = checkpoints.preparation("squeezenet1_1")
+    imagenet = preparation("torchvision:squeezenet1_1")
     halves = Preparation(mean=(127.5,) * 3, std=(127.5,) * 3, resampling="bicubic")
     lite = "efficientnet_lite0"
 
@@ -111,10 +112,10 @@ def networks() -> list[Network]:
         return zoo.load(zoo.folder() / ladder, f"rung-{number:02d}{zoo.SUFFIX}")
 
     def initial(architecture: str) -> Encoder:
-        return _encoder(checkpoints.build(architecture, 1000), imagenet)
+        return _encoder(build(canonical(architecture), 1000), imagenet)
 
     def small() -> Encoder:
-        return Encoder("", "small-resnet", checkpoints.build("small-resnet", 62), Preparation())
+        return Encoder("", "small-resnet", build("small-resnet", 62), Preparation())
 
     trained = {
         "squeezenet1_1": lambda: ours("squeezenet1_1"),
