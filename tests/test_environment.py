@@ -86,7 +86,7 @@ def groups_for(path: Path) -> set[str]:
     """Groups of dependencies that a file may import from: the library and the study run without the others."""
     inside = path.relative_to(paths.root()).as_posix()
     companion = "src/tepones/companion/"
-    if inside == "src/tepones/backbones/from_timm.py":
+    if inside in ("src/tepones/backbones/from_timm.py", "src/tepones/ranking/networks.py"):
         return {"base", "networks"}
     if inside == f"{companion}bench/speed.py":
         return {"base", "onnx"}
@@ -103,6 +103,8 @@ def third_party():
     root = paths.root()
     ours = {"tepones", *(path.stem for path in (root / "tests/helpers").glob("*.py"))}
     files = [path for folder in ("src", "tests", "book/_ext") for path in (root / folder).rglob("*.py")]
+    # This one is run by another Python, which has what we do not.
+    files.remove(root / "src/tepones/companion/bench/deepsparse.py")
     providers = packages_distributions()
     return [
         (path, {canonicalize_name(name) for name in providers.get(top, (top,))}, top)
