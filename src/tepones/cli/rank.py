@@ -45,8 +45,8 @@ def score(features: str, scores: str | None, form: str) -> None:
 @scores_option("lda_accuracy, logme, gaussian")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Leave out larger encoders (compressed file).")
 @click.option("--max-flops", type=click.IntRange(min=1), help="Leave out encoders that need more for one image.")
-@click.option("--download", is_flag=True, help="Fetch torchvision's published weights where they are missing.")
-@click.option("--untrained", is_flag=True, help="Rank torchvision classifiers with initial weights, as a control.")
+@click.option("--download", is_flag=True, help="Fetch published weights of torchvision's and timm's classifiers where they are missing.")
+@click.option("--untrained", is_flag=True, help="Rank such classifiers with initial weights, as a control.")
 @click.option("--pixels", type=click.IntRange(1, 4096), help="Side of every backbone's input, in place of its own.")
 @format_option
 @click.option("--chart", type=click.Path(dir_okay=False), metavar="FILE.html", help="Also write a chart.")
@@ -66,8 +66,8 @@ def rank(
     """Rank backbones by how well they should transfer to a task or to a folder of images.
 
     A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, a
-    folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or the name of a torchvision classifier. The first
-    score decides the order. Backbones that cannot be loaded are listed on standard error, and the exit status is 1.
+    folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision or timm by its name
+    (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded are listed on standard error, and the exit status is 1.
     Of a folder of images, the classes found, what was skipped and what is damaged are told there too.
     """
     from tepones import ranking
