@@ -11,10 +11,12 @@ from tepones.ranking import architectures, networks
 SHAPES = {"stem.weight": (8, 3, 3, 3), "stem.num_batches_tracked": (), "block.0.weight": (8, 8), "fc.weight": (5, 8)}
 
 
+@pytest.mark.pinned
 def test_it_lists_every_network_there_is_and_no_other():
     assert list(architectures.listed()) == networks.names()
 
 
+@pytest.mark.pinned
 @pytest.mark.parametrize("name", [*BACKBONES, *random.Random(0).sample(networks.names(), 6), "timm:repvit_m1"])
 def test_a_line_is_what_the_network_says(name):
     if "giant" not in name:
