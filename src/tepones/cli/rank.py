@@ -45,7 +45,11 @@ def score(features: str, scores: str | None, form: str) -> None:
 @scores_option("lda_accuracy, logme, gaussian")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Leave out larger encoders (compressed file).")
 @click.option("--max-flops", type=click.IntRange(min=1), help="Leave out encoders that need more for one image.")
-@click.option("--download", is_flag=True, help="Fetch published weights of torchvision's and timm's classifiers where they are missing.")
+@click.option(
+    "--download",
+    is_flag=True,
+    help="Fetch published weights of torchvision's and timm's classifiers where they are missing.",
+)
 @click.option("--untrained", is_flag=True, help="Rank such classifiers with initial weights, as a control.")
 @click.option("--pixels", type=click.IntRange(1, 4096), help="Side of every backbone's input, in place of its own.")
 @format_option

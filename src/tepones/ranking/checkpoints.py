@@ -106,7 +106,7 @@ def of_library(name: str, download: bool = False, untrained: bool = False) -> En
     full = networks.canonical(name)
     if untrained:
         return Encoder(name, full, networks.build(full, 1000), networks.preparation(full), trained=False)
-    encoder = load(networks.published(full, download), full)
+    encoder = load(networks.weights_file(full, download), full)
     encoder.name = name
     return encoder
 

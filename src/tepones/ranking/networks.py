@@ -165,7 +165,7 @@ def torchvision_weights(name: str) -> Any:
     return torchvision.models.get_model_weights(name.removeprefix(TORCHVISION)).DEFAULT
 
 
-def published(name: str, download: bool) -> Path:
+def weights_file(name: str, download: bool) -> Path:
     """File of the published weights of a network of torchvision or timm, in the cache that the library uses.
 
     Parameters
