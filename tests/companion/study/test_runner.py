@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,21 @@ def test_a_kill_in_the_middle_loses_only_the_cell_under_way(tmp_path, sent):
     again = trace.read_text().split()
     assert store.get(jobs[-1][0]).values["sum"] == sum(range(8))
     assert len(again) == 8
+
+
+def test_an_interruption_between_submission_and_note_does_not_wait_for_the_cell(tmp_path, monkeypatch):
+    trace, hold = tmp_path / "trace", tmp_path / "trace.hold"
+    hold.touch()
+    submitted = ProcessPoolExecutor.submit
+
+    def submit(pool, compute, store, job):
+        submitted(pool, compute, store, job)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    released = threading.Timer(30, hold.unlink)
+    released.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(Store(tmp_path / "records"), chain(trace, 2, held_at=0), "steps", workers=1)
+    assert hold.exists(), "it waited for the cell"
+    released.cancel()

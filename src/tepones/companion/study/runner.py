@@ -76,6 +76,7 @@ def run(
     other_end, lifeline = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(other_end,))
     running: dict[Future, Job] = {}
+    finished = False
     try:
         with _environment(numerics.environment()), progress_bar(n_missing, description, "cells", "{postfix}") as bar:
             bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers))
@@ -94,11 +95,14 @@ def run(
                     made.update(job)
                     bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers), refresh=False)
                     bar.update(len(job))
+        finished = True
     except BrokenProcessPool as error:
         message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
         raise TeponesError(message) from error
     finally:
-        if running:  # cells under way are lost at once; their records are not half-written
+        # Cells under way are lost at once; their records are not half-written. An interruption may come between a
+        # job's submission and its entry in `running`, so that one says nothing.
+        if not finished:
             lifeline.close()
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
