@@ -275,6 +275,17 @@ def test_features_need_no_head_and_any_will_do(tmp_path, resnet, head, prefix, n
         torch.testing.assert_close(probabilities, (expected @ weight.T + bias).softmax(1))
 
 
+def test_a_head_that_is_called_as_a_part_of_the_encoder_takes_nothing_from_it(tmp_path):
+    network = networks.build("torchvision:vgg11", 3)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.25)  # no initial weight is so
+    state = {key: value for key, value in network.state_dict().items() if not key.startswith("classifier.6.")}
+    torch.save(state | {"classifier.weight": torch.ones(3, 4096), "classifier.bias": torch.ones(3)}, tmp_path / "x.pt")
+    loaded = checkpoints.load(tmp_path / "x.pt", "vgg11").model.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
 @pytest.mark.parametrize(
     "name", ["timm:resnet26", "timm:repvit_m0_9", "timm:vit_tiny_patch16_224", "timm:mobilenetv3_small_050"]
 )

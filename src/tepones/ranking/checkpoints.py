@@ -156,8 +156,10 @@ class _Found(NamedTuple):
         parts = network.get_submodule(head).state_dict()
         of_head = {part: self.state.get(f"{last}.{part}", _NOTHING) for part in parts}
         classifies = all(of_head[part].shape == value.shape for part, value in parts.items())
-        left_out = tuple(f"{layer}." for layer in (*self.heads, *networks.heads(network)))
-        state = {name: value for name, value in self.state.items() if not name.startswith(left_out)}
+        left_out = tuple(f"{layer}." for layer in networks.heads(network))
+        encoder = [name for name in network.state_dict() if not name.startswith(left_out)]
+        # By name, not by leaving out the file's heads: one of these may be called as a part of the encoder begins.
+        state = {name: self.state[name] for name in encoder if name in self.state}
         if classifies:
             state |= {f"{head}.{part}": value for part, value in of_head.items()}
         network.load_state_dict(state, strict=False)
