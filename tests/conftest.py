@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -25,6 +26,12 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_ranking(tmp_path_factory, monkeypatch):
+    """What earlier rankings found is not there, nor does a test leave any of it in the user's folder."""
+    monkeypatch.setenv("TEPONES_CACHE", str(tmp_path_factory.getbasetemp() / "rankings" / uuid.uuid4().hex))
 
 
 def pytest_collection_modifyitems(items):

@@ -4,8 +4,7 @@ Whatever the default, these must hold: the rule by which it was chosen is in `da
 photographs are in `data/records/widths`.
 """
 
-import tempfile
-from pathlib import Path
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tepones import ranking, tasks
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.ranking import networks, ranker, zoo
+from tepones.ranking.outputs import Outputs, outputs
 from tepones.scores.probe import probe
 
 #: Trained on printed letters, 128 features; the twin of each is the untrained small-resnet.
@@ -51,9 +51,8 @@ def features(encoders, target):
     """Of all images, from each encoder."""
     opened = ranking.Target(target[0], target[2], target[1])
     every = encoders[0] | encoders[1]
-    with tempfile.TemporaryDirectory() as folder:
-        found, _, _ = ranker._run(opened, list(every.values()), False, Path(folder))
-        return {name: np.array(of_one) for name, (of_one, _) in zip(every, found, strict=True)}
+    with outputs(opened, list(every.values()), [None] * len(every)) as found:
+        return {name: np.array(made["features"]) for name, made in zip(every, found.arrays, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +74,9 @@ def test_no_untrained_network_is_above_its_trained_twin_or_a_trained_peer(
     opened = ranking.Target(name, labels[rows], images[rows])
     monkeypatch.setattr(ranker, "open_target", lambda _: opened)
     # Each image is seen once by each encoder, whichever draws it is in.
-    monkeypatch.setattr(
-        ranker,
-        "_run",
-        lambda _, networks, *rest: ([(features[n.name][rows], None) for n in networks], list(range(len(rows))), []),
-    )
+    seen = [{"features": features[encoder.name][rows]} for encoder in [*untrained.values(), *trained.values()]]
+    found = Outputs(seen, np.arange(len(rows)), ())
+    monkeypatch.setattr(ranker, "outputs", lambda *_: nullcontext(found))
     monkeypatch.setattr(ranker.budget, "stored_bytes", lambda _: (0, 0))  # seconds for what plays no part here
     monkeypatch.setattr(ranker.budget, "flops", lambda _: 0)
     # By the deciding score alone, the untrained first: a tie, which the next score would break, fails here.

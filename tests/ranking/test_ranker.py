@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import weakref
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from tepones.backbones.features import extract
 from tepones.backbones.training import Training, train
 from tepones.common.errors import TeponesError, UsageError
 from tepones.pruning import budget, masks
-from tepones.ranking import checkpoints, networks, pictures, ranker, zoo
+from tepones.ranking import checkpoints, networks, zoo
 from tepones.tasks import folder as folders
 
 #: What standard error says of `photos`.
@@ -126,39 +125,6 @@ def test_the_trained_backbone_wins(mine, photos):
     assert table.loc["trained", "rank"] == 1
     assert table.loc["pruned", "sparsity"] == pytest.approx(0.995, abs=1e-5)
     assert table.loc["pruned", "bytes"] < 0.1 * table.loc["trained", "bytes"]
-
-
-def test_each_picture_is_decoded_once_for_all_backbones(mine, photos, monkeypatch):
-    decoded = []
-    read = pictures.read
-    monkeypatch.setattr(pictures, "read", lambda file: decoded.append(file) or read(file))
-    ranking.rank(photos, [mine])
-    assert decoded == list(folders.open_folder(photos).files)
-
-
-def test_one_decoded_picture_is_held_at_a_time(mine):
-    decoded = []
-
-    def pictures():
-        for number in range(40):
-            assert sum(picture() is not None for picture in decoded) <= 1
-            picture = np.full((50 + number, 60, 3), number, np.uint8)
-            decoded.append(weakref.ref(picture))
-            yield picture
-            del picture
-
-    target = ranking.Target("grey", np.arange(40) % 2, pictures())
-    assert len(ranking.rank(target, [mine], ["gaussian"]).table) == 3
-    assert len(decoded) == 40
-
-
-def test_pictures_prepared_one_by_one_are_the_batch_bit_for_bit(photos):
-    preparation = Preparation(40, 36, resampling="bicubic")
-    target = ranking.open_target(photos)
-    (numbers, prepared), *_ = ranker._batches(target, [preparation], [])
-    batch = preparation([folders.decode(file) for file in folders.open_folder(photos).files[: ranker.BATCH]])
-    assert numbers == list(range(ranker.BATCH))
-    assert torch.equal(prepared[preparation], batch) and prepared[preparation].stride() == batch.stride()
 
 
 def test_backbones_of_other_input_sizes_are_ranked_in_one_go(models, photos):

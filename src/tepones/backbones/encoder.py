@@ -45,11 +45,16 @@ class Preparation:
 
         Memory besides: of one picture after the other, at most `EXTREME`·resize² pixels, however long its longer side.
         """
-        pixels = torch.as_tensor(np.stack([self._square(picture) for picture in pictures])).permute(0, 3, 1, 2)
+        return self.normalise([self.square(picture) for picture in pictures])
+
+    def normalise(self, squares: Sequence[np.ndarray]) -> torch.Tensor:
+        """Turn uint8 RGB pictures of the size of the input, each (crop, crop, 3), into what `__call__` returns."""
+        pixels = torch.as_tensor(np.stack(squares)).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.float().sub_(mean).div_(std)
 
-    def _square(self, picture: np.ndarray) -> np.ndarray:
+    def square(self, picture: np.ndarray) -> np.ndarray:
+        """Resize a uint8 RGB picture (H, W, 3) and cut the square (crop, crop, 3) from its centre."""
         height, width = picture.shape[:2]
         if min(height, width) != self.resize:
             shorter = min(height, width)

@@ -75,3 +75,9 @@ def datasets() -> Path:
     """Root folder of downloaded data sets: `TEPONES_DATA`, else the user's cache folder."""
     named = os.environ.get("TEPONES_DATA")
     return Path(named) if named else Path(platformdirs.user_cache_dir("tepones")) / "datasets"
+
+
+def cache() -> Path:
+    """What can be made again on this machine, kept between rankings: `TEPONES_CACHE`, else the user's cache folder."""
+    named = os.environ.get("TEPONES_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("tepones")) / "rankings"

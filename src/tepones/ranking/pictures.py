@@ -5,10 +5,10 @@ that code. So what is done here for folders that nobody has tidied, and for phot
 done there.
 """
 
+import hashlib
 import os
 import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from tepones.common.errors import TeponesError, UsageError, one_line, shown
+from tepones.common.files import content_hash
 
 #: Formats that are read, whatever the suffix says. Others are not tried: Pillow hands EPS to Ghostscript, which runs
 #: programs, and some formats have no mark by which a file that is no picture could be told.
@@ -67,7 +68,7 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The labelled pictures of a folder; to iterate over them reads one after the other, as `read` does.
+    """The labelled pictures of a folder; to take one by its number reads it, as `read` does.
 
     Attributes
     ----------
@@ -89,8 +90,21 @@ class Pictures:
     skipped_files: tuple[str, ...]
     skipped_folders: tuple[str, ...]
 
-    def __iter__(self) -> Iterator[np.ndarray | Damaged]:
-        return map(read, self.files)
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, number: int) -> np.ndarray | Damaged:
+        return read(self.files[number])
+
+    def content(self) -> str:
+        """Hash of the content of all files, in their order. Cost: reads every file."""
+        hashed = hashlib.sha256()
+        for file in self.files:
+            try:
+                hashed.update(bytes.fromhex(content_hash(file)))
+            except (OSError, ValueError) as error:  # it is damaged, as long as it stays so
+                hashed.update(type(error).__name__.encode())
+        return hashed.hexdigest()
 
 
 def list_pictures(path: str | Path) -> Pictures:
@@ -159,12 +173,10 @@ def read(file: Path) -> np.ndarray | Damaged:
     some four times as many while it runs.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on pictures that it can read
-            with Image.open(file, formats=FORMATS) as picture:
-                pixels = picture.convert("RGB")
-                turn = _turn(picture)
-                return np.array(pixels if turn is None else pixels.transpose(turn))
+        with Image.open(file, formats=FORMATS) as picture:
+            pixels = picture.convert("RGB")
+            turn = _turn(picture)
+            return np.array(pixels if turn is None else pixels.transpose(turn))
     except Exception as error:  # Pillow's plug-ins raise of every kind
         return Damaged(file, _reason(file, error))
 

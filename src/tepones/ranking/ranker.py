@@ -1,21 +1,18 @@
 """Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
 
-import tempfile
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 
 from tepones.backbones.encoder import Encoder, Preparation
-from tepones.common.errors import TeponesError, UsageError, one_line, shown
-from tepones.common.progress import progress_bar
+from tepones.common.errors import TeponesError, UsageError, one_line
 from tepones.pruning import budget
+from tepones.ranking import cache
 from tepones.ranking.backbones import left_out_row, load_backbones
-from tepones.ranking.pictures import Damaged, listed
+from tepones.ranking.outputs import outputs
+from tepones.ranking.pictures import Damaged
 from tepones.ranking.target import Target, open_target
 from tepones.scores import SCORES, score
 
@@ -23,10 +20,6 @@ from tepones.scores import SCORES, score
 #: `data/ranking/README.md` for networks of different widths and few images, where raw values of `gaussian` grow with
 #: the width and `h_score` is the same for every network.
 DEFAULT_SCORES = ("lda_accuracy", "logme", "gaussian")
-
-#: Pictures that go through a backbone at a time. Few, because activations that stay in the cache make a CPU twice as
-#: fast at 224 pixels.
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -93,8 +86,9 @@ def rank(
     Returns
     -------
     Ranking
-        Cost: one decode of each picture and one forward pass of each backbone; features are kept in a temporary
-        file, 4·N·D bytes for each backbone.
+        Cost: one decode of each picture and one forward pass of each backbone, on disk 4·N·D bytes for each. What
+        backbones that are named make of a folder or a task is kept (`tepones.ranking.cache`), so a second ranking of
+        them by other scores takes seconds.
 
     Raises
     ------
@@ -108,139 +102,67 @@ def rank(
     if pixels is not None and pixels < 1:
         raise UsageError(f"pixels must be at least 1, not {pixels}")
     opened = target if isinstance(target, Target) else open_target(target)
-    encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
-    encoders += [b for b in backbones if isinstance(b, Encoder)]
-    if pixels is not None:
-        encoders = [replace(encoder, preparation=_at(encoder.preparation, pixels)) for encoder in encoders]
-    costs = {}
-    for encoder in list(encoders):
-        if asking and not encoder.classifies:
-            reason = f"score {asking[0]} needs the classifier of the source task, which its file does not hold"
-            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
-            encoders.remove(encoder)
-            continue
+    loaded, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
+    given = [b for b in backbones if isinstance(b, Encoder)]
+    limits = {"bytes": max_bytes, "flops": max_flops}
+    encoders, keys, costs = [], [], []
+    for number, encoder in enumerate(loaded + given):
+        if pixels is not None:
+            encoder = replace(encoder, preparation=_at(encoder.preparation, pixels))
+        # What networks that were made in Python compute may change without their weights, so it is not kept.
+        key = cache.key_of_encoder(encoder) if number < len(loaded) else None
         try:
-            cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
-        except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
-            reason = f"takes no picture of {encoder.preparation.crop} pixels ({one_line(error)})"
-            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
-            encoders.remove(encoder)
+            cost = _cost(encoder, key, asking)
+        except TeponesError as error:
+            left_out.append(left_out_row(encoder.name, error))
             continue
-        limits = {"bytes": max_bytes, "flops": max_flops}
-        over = [key for key, limit in limits.items() if limit is not None and cost[key] > limit]
+        over = [unit for unit, limit in limits.items() if limit is not None and cost[unit] > limit]
         if over:
             reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
             left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
-            encoders.remove(encoder)
-        costs[encoder.name] = cost
+            continue
+        encoders.append(encoder)
+        keys.append(key)
+        costs.append(cost)
     rows, columns = [], list(scores)
-    with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
-        outputs, rows_of, damaged = _run(opened, encoders, bool(asking), Path(folder))
-        labels = opened.labels[rows_of]
-        for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
+    with outputs(opened, encoders, keys, bool(asking)) as found:
+        labels = opened.labels[found.rows]
+        for encoder, cost, made in zip(encoders, costs, found.arrays, strict=True):
             # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
             facts = {
                 "sparsity": budget.sparsity(encoder),
                 "nonzero_weights": budget.nonzero_weights(encoder),
             } | encoder.facts
             try:
-                table = score(features, labels, list(scores), probabilities=probabilities, facts=facts, seed=seed)
+                table = score(labels=labels, scores=scores, facts=facts, seed=seed, **made)
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
             columns = _columns(table)
             about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
-            rows.append(_row(encoder, table) | about | costs[encoder.name])
-        del outputs  # Windows removes no file that is still mapped
+            rows.append(_row(encoder, table) | about | cost)
+        damaged = found.damaged
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
+    return Ranking(_sorted(rows, columns), left_out, columns[0], damaged)
+
+
+def _cost(encoder: Encoder, key: str | None, asking: Sequence[str]) -> dict[str, int]:
+    """Bytes and floating-point operations of an encoder; TeponesError if it cannot be ranked by the scores that ask."""
+    if asking and not encoder.classifies:
+        raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which its file does not hold")
+
+    def measure() -> dict[str, int]:
+        return {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
+
+    try:
+        return cache.remembered("costs", key, measure) if key else measure()
+    except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
+        raise TeponesError(f"takes no picture of {encoder.preparation.crop} pixels ({one_line(error)})") from None
 
 
 def _at(preparation: Preparation, pixels: int) -> Preparation:
     """The same preparation for an input of another side."""
     return replace(preparation, resize=round(preparation.resize * pixels / preparation.crop), crop=pixels)
-
-
-def _run(
-    target: Target, encoders: Sequence[Encoder], with_probabilities: bool, folder: Path
-) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], list[int], list[Damaged]]:
-    """Features and, if wanted, source-class probabilities of every encoder, in files of `folder`.
-
-    There is one row for each picture that could be decoded; with them come the numbers of these pictures, by which the
-    rows find their labels, and those that could not.
-    """
-    n = len(target.labels)
-    outputs = []
-    for index, encoder in enumerate(encoders):
-        shapes = [encoder.n_features] + [encoder.n_classes] * with_probabilities
-        arrays = [
-            np.memmap(folder / f"{index}-{part}", np.float32, "w+", shape=(n, size)) for part, size in enumerate(shapes)
-        ]
-        outputs.append((arrays[0], arrays[1] if with_probabilities else None))
-    decoded: list[int] = []
-    damaged: list[Damaged] = []
-    if not encoders:
-        return outputs, decoded, damaged
-    with progress_bar(n, f"{len(encoders)} backbones on {shown(target.name)}", "images") as bar:
-        # Backbones that take the same input share it.
-        for numbers, prepared in _batches(target, {encoder.preparation for encoder in encoders}, damaged):
-            start, stop = len(decoded), len(decoded) + len(numbers)
-            for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
-                found = encoder(prepared[encoder.preparation])
-                features[start:stop] = found[0]
-                if probabilities is not None:
-                    probabilities[start:stop] = found[1]
-            decoded += numbers
-            bar.update(len(decoded) + len(damaged) - bar.n)
-    # The last rows of the files belong to no picture if some are damaged.
-    rows = len(decoded)
-    return [(f[:rows], None if p is None else p[:rows]) for f, p in outputs], decoded, damaged
-
-
-def _batches(
-    target: Target, preparations: Collection[Preparation], damaged: list[Damaged]
-) -> Iterator[tuple[list[int], dict[Preparation, torch.Tensor]]]:
-    """Numbers of pictures, and the input that each preparation makes of them, `BATCH` at a time.
-
-    Each picture is prepared as soon as it is decoded, so that one is held and not `BATCH` of them, each of which may
-    have Pillow's limit of pixels. Those that cannot be decoded go to `damaged`.
-
-    Raises
-    ------
-    TeponesError
-        As soon as no picture of a class can be left, or less than half of all.
-    """
-    lost = defaultdict(list)
-    numbers: list[int] = []
-    inputs: dict[Preparation, list[torch.Tensor]] = defaultdict(list)
-    for number, picture in enumerate(target.pictures):
-        if isinstance(picture, Damaged):
-            damaged.append(picture)
-            lost[target.labels[number]].append(picture)
-            _refuse_too_few(target, target.labels[number], lost[target.labels[number]], damaged)
-            continue
-        numbers.append(number)
-        for preparation in preparations:
-            inputs[preparation].append(preparation([picture]))
-        if len(numbers) == BATCH:
-            yield numbers, {preparation: torch.cat(inputs.pop(preparation)) for preparation in preparations}
-            numbers = []
-    if numbers:
-        yield numbers, {preparation: torch.cat(made) for preparation, made in inputs.items()}
-
-
-def _refuse_too_few(target: Target, label: int, of_class: Sequence[Damaged], damaged: Sequence[Damaged]) -> None:
-    """Refuse to rank on what is left, after one more damaged picture of a class."""
-    if len(of_class) == np.count_nonzero(target.labels == label):
-        name = target.classes[label] if target.classes else label
-        raise TeponesError(
-            f"{shown(target.name)}: no picture of class '{shown(name)}' can be decoded: {listed(of_class)}"
-        )
-    if 2 * len(damaged) > len(target.labels):
-        raise TeponesError(
-            f"{shown(target.name)}: more than half of {len(target.labels):,} pictures cannot be decoded: "
-            f"{listed(damaged)}"
-        )
 
 
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
