@@ -41,7 +41,7 @@ lint: $(READY)
 
 # Needs Chromium and a site: make book or make site first.
 site-test: $(READY)
-	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py
+	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py tests/ranking/test_chart.py
 
 # Every chapter in an empty folder, with nothing but the wheel.
 wheel-test: $(READY)

@@ -111,3 +111,18 @@ def images():
         top, left = 16 * (label // 2), 16 * (label % 2)
         picture[top : top + 16, left : left + 16] += 130
     return pictures.astype(np.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium that can reach nothing but this machine."""
+    from playwright.sync_api import sync_playwright
+
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.fail("no Chromium on the path: install the package chromium", pytrace=False)
+    rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", rules])
+        yield chromium
+        chromium.close()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -255,7 +256,10 @@ def test_rank_takes_initial_weights_and_another_input_only_when_asked(tepones_co
 def test_a_budget_leaves_out_what_is_above_it(tepones_command, mine, photos, option, unit):
     costs = ranking.rank(photos, [mine]).table.set_index("backbone")[unit]
     limit = costs["pruned"]
-    status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine, option, limit, "--format", "csv")
+    spelled = f"{limit / 1000}k"  # as people write it, 1.5MB or 1500000
+    status, out, told = tepones_command(
+        "rank", "--task", photos, "--backbones", mine, option, spelled, "--format", "csv"
+    )
     kept = [row["backbone"] for row in csv.DictReader(io.StringIO(out))]
     assert status == 0
     assert sorted(kept) == sorted(costs[costs <= limit].index)
@@ -320,6 +324,19 @@ def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photo
     assert len(told) == 1 and "broken" in told[0] and "nan" in told[0] and reason in told[0]
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_names_that_are_no_text_are_escaped_in_every_form(tepones_command, models, photos, tmp_path, form):
+    whole, cut = (os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/caf\xe9.pt", b"/cut\xff.pt"))
+    torch.save(models["trained"].state_dict(), tmp_path / "x.pt")
+    os.rename(tmp_path / "x.pt", whole)
+    open(cut, "wb").close()
+    status, out, told = tepones_command(
+        "rank", "--task", photos, "--backbones", f"small-resnet={whole}", cut, "--format", form
+    )
+    assert status == 1 and "caf\\udce9" in out.replace("\\\\", "\\")
+    assert len(told) == 1 and "cut\\udcff.pt" in told[0]
+
+
 def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path):
     (tmp_path / "bad" / "empty").mkdir(parents=True)
     (tmp_path / "bad" / "full").mkdir()
@@ -329,7 +346,8 @@ def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path
         ("--task", tmp_path / "bad", "--backbones", mine): "class 'empty' holds no picture",
         ("--task", photos, "--backbones", mine, "--scores", "best"): "unknown score 'best'",
         ("--task", photos, "--backbones", mine, "--scores", ","): "names no score",
-        ("--task", photos, "--backbones", mine, "--max-bytes", "0"): "--max-bytes",
+        ("--task", photos, "--backbones", mine, "--max-bytes", "0"): "expected a number of at least 1, such as",
+        ("--task", photos, "--backbones", mine, "--max-flops", "many"): "--max-flops",
         ("--task", photos, "--backbones", mine, "--format", "xml"): "--format",
         ("--task", photos): "--backbones",
         ("--backbones", mine): "--task",

@@ -6,7 +6,7 @@ import sys
 import click
 
 from tepones import __version__
-from tepones.cli import data, ledger, rank
+from tepones.cli import complete, data, explain, ledger, rank
 from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 
 
@@ -41,6 +41,7 @@ profile_option = click.option(
     "--profile",
     default="embedded",
     show_default=True,
+    shell_complete=complete.profiles,
     help="Scale of the study: a file of data/profiles; or second-order, a study without ladders.",
 )
 workers_option = click.option(
@@ -153,7 +154,7 @@ def prunable(backbone: str) -> None:
     click.echo("\n".join(listing.lines(BACKBONES.load(backbone)(1))))
 
 
-for command in (rank.score, rank.rank, rank.bench, ledger.ledger, data.download):
+for command in (rank.score, rank.rank, explain.explain, rank.bench, ledger.ledger, data.download):
     commands.add_command(command)
 
 

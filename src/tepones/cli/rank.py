@@ -1,23 +1,44 @@
 """The commands for people's own features, backbones and pictures: score, rank, bench."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
+from tepones.cli import complete, text
 from tepones.common.errors import UsageError, shown
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 
 
+#: Columns of a ranking that are shown if it is to be wide.
+_WIDE = ("input", "features", "active", "nonzero_weights")
+
+
+class _Amount(click.ParamType):
+    """A whole number of at least one, with a prefix if wanted: 1500000, 1.5M, 1.5 MB, 2MiB."""
+
+    name = "AMOUNT"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            found = TypeAdapter(ByteSize).validate_python(value)
+        except ValidationError:
+            found = 0
+        if found < 1:
+            self.fail(f"{value!r}; expected a number of at least 1, such as 1500000, 1.5M or 2MiB", parameter, context)
+        return int(found)
+
+
 def scores_option(default: str):
     """Names of scores, separated by commas."""
-    return click.option("--scores", metavar="NAME,NAME", help=f"Scores, separated by commas; {default} by default.")
+    return click.option(
+        "--scores", metavar="NAME,NAME", shell_complete=complete.scores,
+        help=f"Scores, separated by commas; {default} by default.",
+    )  # fmt: skip
 
 
 @click.command()
@@ -35,16 +56,25 @@ def score(features: str, scores: str | None, form: str) -> None:
 
     arrays = ranking.read_features(features)
     table = registry.score(scores=_names(scores), **arrays)
-    click.echo(_text(table, form))
+    click.echo(text.table(table, form))
 
 
 @click.command()
-@click.option("--task", required=True, metavar="NAME|FOLDER", help="A task, or a folder with one folder per class.")
-@click.option("--backbones", "first", required=True, multiple=True, metavar="BACKBONE...", help="One or more.")
-@click.argument("more", nargs=-1, metavar="")
+@click.option(
+    "--task",
+    required=True,
+    metavar="NAME|FOLDER",
+    shell_complete=complete.tasks,
+    help="A task, or a folder with one folder per class.",
+)
+@click.option(
+    "--backbones", "first", required=True, multiple=True, metavar="BACKBONE...", shell_complete=complete.backbones,
+    help="One or more.",
+)  # fmt: skip
+@click.argument("more", nargs=-1, metavar="", shell_complete=complete.backbones)
 @scores_option("lda_accuracy, logme, gaussian")
-@click.option("--max-bytes", type=click.IntRange(min=1), help="Leave out larger encoders (compressed file).")
-@click.option("--max-flops", type=click.IntRange(min=1), help="Leave out encoders that need more for one image.")
+@click.option("--max-bytes", type=_Amount(), help="Leave out larger encoders (compressed file): 500kB, 20MB.")
+@click.option("--max-flops", type=_Amount(), help="Leave out encoders that need more for one image: 600M, 4G.")
 @click.option(
     "--download",
     is_flag=True,
@@ -53,6 +83,7 @@ def score(features: str, scores: str | None, form: str) -> None:
 @click.option("--untrained", is_flag=True, help="Rank such classifiers with initial weights, as a control.")
 @click.option("--pixels", type=click.IntRange(1, 4096), help="Side of every backbone's input, in place of its own.")
 @format_option
+@click.option("--wide", is_flag=True, help="Show all columns, in lines as long as they need.")
 @click.option("--chart", type=click.Path(dir_okay=False), metavar="FILE.html", help="Also write a chart.")
 def rank(
     task: str,
@@ -65,6 +96,7 @@ def rank(
     untrained: bool,
     pixels: int | None,
     form: str,
+    wide: bool,
     chart: str | None,
 ) -> None:
     """Rank backbones by how well they should transfer to a task or to a folder of images.
@@ -92,9 +124,13 @@ def rank(
         pixels=pixels,
     )
     if form == "json":
-        click.echo(_json({"ranking": ranked.table, "left_out": ranked.left_out}))
+        click.echo(text.as_json({"ranking": ranked.table, "left_out": ranked.left_out}))
     elif len(ranked.table):
-        click.echo(_text(ranked.table, form))
+        # Who has named the scores wants to see them.
+        others = set() if scores else {*ranking.DEFAULT_SCORES} - {ranked.deciding}
+        hidden = set() if wide or form == "csv" else {*_WIDE, *others} & {*ranked.table.columns}
+        formats = {"sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
+        click.echo(text.table(ranked.table.drop(columns=list(hidden)), form, formats, wide))
     if ranked.damaged:
         click.echo(f"{len(ranked.damaged):,} damaged left out: {listed(ranked.damaged)}", err=True)
     for backbone, reason in zip(ranked.left_out["backbone"], ranked.left_out["reason"], strict=True):
@@ -134,7 +170,7 @@ def bench(what: str, size: str | None, scores: str | None, deepsparse: str | Non
         from tepones.companion.bench import pruning
 
         table = pruning.bench()
-    click.echo(_text(table, form))
+    click.echo(text.table(table, form))
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -145,32 +181,3 @@ def _names(text: str | None) -> list[str] | None:
     if not names:
         raise UsageError(f"--scores {text!r} names no score; expected names separated by commas")
     return names
-
-
-def _text(table: "pd.DataFrame", form: str) -> str:
-    """A table as text, numbers with six significant digits."""
-    if form == "json":
-        return _json(table)
-    shown = table.map(_rounded)
-    if form == "csv":
-        return shown.to_csv(index=False, lineterminator="\n").rstrip("\n")
-    return shown.map(lambda value: "–" if value is None else str(value)).to_string(index=False)
-
-
-def _json(content: object) -> str:
-    import json
-
-    def plain(value: object) -> object:
-        if isinstance(value, dict):
-            return {name: plain(part) for name, part in value.items()}
-        return value.map(_rounded).to_dict("records")
-
-    return json.dumps(plain(content), indent=1, ensure_ascii=False)
-
-
-def _rounded(value: object) -> object:
-    """A plain Python value; floats at six significant digits, NaN as None."""
-    value = value.item() if hasattr(value, "item") else value
-    if not isinstance(value, float):
-        return value
-    return None if value != value else float(f"{value:.6g}")

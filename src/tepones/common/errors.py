@@ -29,6 +29,11 @@ def shown(name: object) -> str:
     )
 
 
+def as_text(name: object) -> str:
+    """A name from outside in which bytes that are no text are escaped, so that it can stand in a table or a file."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def choose(kind: str, name: str, choices) -> None:
     """Raise `UsageError` unless `name` is one of `choices`; the line says the kind of thing and lists the choices."""
     choices = sorted(choices)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tepones.backbones.encoder import Encoder
-from tepones.common.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError, UsageError, as_text
 from tepones.ranking import checkpoints, formats, networks, zoo
 
 
@@ -51,7 +51,8 @@ def load_backbones(
 
 def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
     """Row of `tepones.ranking.Ranking.left_out` for a backbone that failed."""
-    return {"backbone": name, "reason": str(error).removeprefix(f"{name}: "), "failed": True}
+    reason = str(error).removeprefix(f"{name}: ")
+    return {"backbone": as_text(name), "reason": as_text(reason), "failed": True}
 
 
 def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, object]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tepones.backbones.encoder import Encoder, Preparation
-from tepones.common.errors import TeponesError, UsageError, one_line
+from tepones.common.errors import TeponesError, UsageError, as_text, one_line
 from tepones.pruning import budget
 from tepones.ranking import cache
 from tepones.ranking.backbones import left_out_row, load_backbones
@@ -119,7 +119,7 @@ def rank(
         over = [unit for unit, limit in limits.items() if limit is not None and cost[unit] > limit]
         if over:
             reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
-            left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
+            left_out.append({"backbone": as_text(encoder.name), "reason": reason, "failed": False})
             continue
         encoders.append(encoder)
         keys.append(key)
@@ -169,7 +169,7 @@ def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
     first, crop, resize = table.iloc[0], encoder.preparation.crop, encoder.preparation.resize
     flags = {"N ≤ D": first["n_le_d"], "saturated": first["saturated"], "untrained": not encoder.trained}
     return {
-        "backbone": encoder.name,
+        "backbone": as_text(encoder.name),
         **dict(zip(_columns(table), table["value"], strict=True)),
         "null": first["null"],
         "flags": ", ".join(flag for flag, raised in flags.items() if raised),
