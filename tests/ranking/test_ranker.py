@@ -221,7 +221,7 @@ def test_rank_prints_a_table_and_exits_0(tepones_command, mine, photos):
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", *files)
     assert (status, told) == (0, [])
     lines = out.splitlines()
-    assert lines[0].split()[:4] == ["rank", "backbone", "lda_accuracy", "logme"]
+    assert lines[0].split()[:4] == ["rank", "backbone", "lda_accuracy", "null"]
     assert len(lines) == 4 and lines[1].split()[1] == "trained"
 
 
