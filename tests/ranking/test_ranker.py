@@ -332,7 +332,7 @@ def test_scores_that_ask_the_source_classifier_leave_out_a_file_without_one(tepo
     )
     assert status == 1 and "trained" in out and "headless" not in out
     [line] = [line for line in told if "headless" in line]
-    assert "score nce needs the classifier of the source task, which its file does not hold" in line
+    assert "score nce needs the classifier of the source task, which is not there" in line
     status, out, _ = tepones_command(
         "rank", "--task", photos, "--backbones", mine, "--scores", "gaussian", "--format", "csv"
     )

@@ -24,6 +24,10 @@ TORCHVISION, TIMM = "torchvision:", "timm:"
 #: Pixels of the side of a backbone's source images, where nothing else is said of it.
 SIDE = 32
 
+#: How pictures are prepared where nobody says: as for most ImageNet classifiers. And how people are told.
+USUAL = Preparation(256, 224, IMAGENET_MEAN, IMAGENET_STD)
+USUAL_NOTE = "pictures prepared as is usual for ImageNet"
+
 #: Their published weights were trained on other grey levels, which the model makes of the usual ones.
 _OPTIONS = {name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")}
 

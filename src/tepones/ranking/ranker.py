@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common.errors import TeponesError, UsageError, one_line, shown
@@ -75,7 +76,7 @@ def rank(
     target : str, Path or Target
         A registered task, or a folder with a sub-folder of pictures for each class; or one that is open already.
     backbones : sequence of str, Path or Encoder
-        As `load_backbones` takes them, or loaded already.
+        As `load_backbones` takes them, or encoders: of your own modules as `encoder_of` makes them.
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
         share a rank.
@@ -108,57 +109,61 @@ def rank(
     if pixels is not None and pixels < 1:
         raise UsageError(f"pixels must be at least 1, not {pixels}")
     opened = target if isinstance(target, Target) else open_target(target)
-    encoders, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
-    encoders += [b for b in backbones if isinstance(b, Encoder)]
+    for one in backbones:
+        if isinstance(one, nn.Module):
+            raise UsageError(f"a {type(one).__name__} is ranked as tepones.ranking.encoder_of(module, name)")
+    loaded, left_out = load_backbones([b for b in backbones if isinstance(b, str | Path)], download, untrained)
+    loaded += [b for b in backbones if not isinstance(b, str | Path)]
     if pixels is not None:
-        encoders = [replace(encoder, preparation=_at(encoder.preparation, pixels)) for encoder in encoders]
-    costs = {}
-    for encoder in list(encoders):
-        if asking and not encoder.classifies:
-            reason = f"score {asking[0]} needs the classifier of the source task, which its file does not hold"
-            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
-            encoders.remove(encoder)
-            continue
+        loaded = [replace(encoder, preparation=encoder.preparation.at(pixels)) for encoder in loaded]
+    limits = {"bytes": max_bytes, "flops": max_flops}
+    encoders, costs = [], []
+    for encoder in loaded:
         try:
-            cost = {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
-        except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
-            reason = f"takes no picture of {encoder.preparation.crop} pixels ({one_line(error)})"
-            left_out.append({"backbone": encoder.name, "reason": reason, "failed": True})
-            encoders.remove(encoder)
+            cost = _cost(encoder, asking)
+        except TeponesError as error:
+            left_out.append(left_out_row(encoder.name, error))
             continue
-        limits = {"bytes": max_bytes, "flops": max_flops}
         over = [key for key, limit in limits.items() if limit is not None and cost[key] > limit]
         if over:
             reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
             left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
-            encoders.remove(encoder)
-        costs[encoder.name] = cost
+        else:
+            encoders.append(encoder)
+            costs.append(cost)
     rows, columns = [], list(scores)
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
         outputs, rows_of, damaged = _run(opened, encoders, bool(asking), Path(folder))
         labels = opened.labels[rows_of]
-        for encoder, (features, probabilities) in zip(encoders, outputs, strict=True):
+        for encoder, cost, (features, probabilities) in zip(encoders, costs, outputs, strict=True):
             # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
-            facts = {
-                "sparsity": budget.sparsity(encoder),
-                "nonzero_weights": budget.nonzero_weights(encoder),
-            } | encoder.facts
+            facts = {name: cost[name] for name in ("sparsity", "nonzero_weights")} | encoder.facts
             try:
                 table = score(features, labels, list(scores), probabilities=probabilities, facts=facts, seed=seed)
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
             columns = _columns(table)
-            about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
-            rows.append(_row(encoder, table) | about | costs[encoder.name])
+            rows.append(_row(encoder, table) | {name: facts.get(name, value) for name, value in cost.items()})
         del outputs  # Windows removes no file that is still mapped
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
     return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
 
 
-def _at(preparation: Preparation, pixels: int) -> Preparation:
-    """The same preparation for an input of another side."""
-    return replace(preparation, resize=round(preparation.resize * pixels / preparation.crop), crop=pixels)
+def _cost(encoder: Encoder, asking: Sequence[str]) -> dict[str, float]:
+    """What an encoder that is to be ranked by these scores of probabilities costs; raises TeponesError if it cannot."""
+    if asking and not encoder.classifies:
+        raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which is not there")
+    try:
+        return {
+            "sparsity": budget.sparsity(encoder),
+            "nonzero_weights": budget.nonzero_weights(encoder),
+            "bytes": budget.stored_bytes(encoder)[1],
+            "flops": budget.flops(encoder),
+        }
+    except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
+        side = encoder.preparation.crop
+        raise TeponesError(f"takes no picture of {side} pixels ({one_line(error)})") from None
 
 
 def _run(
