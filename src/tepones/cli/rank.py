@@ -69,9 +69,9 @@ def rank(
 ) -> None:
     """Rank backbones by how well they should transfer to a task or to a folder of images.
 
-    A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, a
-    folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision or timm by its name
-    (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded are listed on standard
+    A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, an ONNX
+    file or FILE.onnx:TENSOR, a folder of such files, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision
+    or timm by its name (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded are listed on standard
     error, and the exit status is 1. Of a folder of images, the classes found, what was skipped and what is damaged are
     told there too.
     """

@@ -16,6 +16,7 @@ from tepones.common.errors import TeponesError, UsageError, one_line, shown
 from tepones.common.progress import progress_bar
 from tepones.pruning import budget
 from tepones.ranking.backbones import left_out_row, load_backbones
+from tepones.ranking.onnx_files import OnnxEncoder
 from tepones.ranking.pictures import Damaged, listed
 from tepones.ranking.target import Target, open_target
 from tepones.scores import SCORES, score
@@ -41,7 +42,7 @@ class Ranking:
         first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
         the side of a picture, in brackets those of the shorter side before the square is cut from the centre),
         ``features``, ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of
-        the encoder in a compressed file) and ``flops`` (of one picture).
+        the encoder in a compressed file) and ``flops`` (of one picture; None where they cannot be counted).
     left_out : DataFrame
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
@@ -59,7 +60,7 @@ class Ranking:
 
 def rank(
     target: str | Path | Target,
-    backbones: Sequence[str | Path | Encoder],
+    backbones: Sequence[str | Path | Encoder | OnnxEncoder],
     scores: Sequence[str] = DEFAULT_SCORES,
     *,
     max_bytes: int | None = None,
@@ -75,7 +76,7 @@ def rank(
     ----------
     target : str, Path or Target
         A registered task, or a folder with a sub-folder of pictures for each class; or one that is open already.
-    backbones : sequence of str, Path or Encoder
+    backbones : sequence of str, Path, Encoder or OnnxEncoder
         As `load_backbones` takes them, or encoders: of your own modules as `encoder_of` makes them.
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
@@ -116,15 +117,15 @@ def rank(
     loaded += [b for b in backbones if not isinstance(b, str | Path)]
     if pixels is not None:
         loaded = [replace(encoder, preparation=encoder.preparation.at(pixels)) for encoder in loaded]
-    limits = {"bytes": max_bytes, "flops": max_flops}
+    limits = {key: limit for key, limit in {"bytes": max_bytes, "flops": max_flops}.items() if limit is not None}
     encoders, costs = [], []
     for encoder in loaded:
         try:
-            cost = _cost(encoder, asking)
+            cost = _cost(encoder, asking, limits)
         except TeponesError as error:
             left_out.append(left_out_row(encoder.name, error))
             continue
-        over = [key for key, limit in limits.items() if limit is not None and cost[key] > limit]
+        over = [key for key, limit in limits.items() if cost[key] > limit]
         if over:
             reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
             left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
@@ -150,20 +151,31 @@ def rank(
     return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
 
 
-def _cost(encoder: Encoder, asking: Sequence[str]) -> dict[str, float]:
-    """What an encoder that is to be ranked by these scores of probabilities costs; raises TeponesError if it cannot."""
+def _cost(encoder: Encoder | OnnxEncoder, asking: Sequence[str], limits: Collection[str]) -> dict[str, float | None]:
+    """What an encoder costs that is to be ranked by these scores of probabilities, within limits of these costs.
+
+    Raises TeponesError if it cannot be.
+    """
     if asking and not encoder.classifies:
         raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which is not there")
     try:
-        return {
-            "sparsity": budget.sparsity(encoder),
-            "nonzero_weights": budget.nonzero_weights(encoder),
-            "bytes": budget.stored_bytes(encoder)[1],
-            "flops": budget.flops(encoder),
-        }
+        cost = encoder.cost() if isinstance(encoder, OnnxEncoder) else _cost_of_modules(encoder)
     except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
         side = encoder.preparation.crop
         raise TeponesError(f"takes no picture of {side} pixels ({one_line(error)})") from None
+    unknown = [key for key in limits if cost[key] is None]
+    if unknown:
+        raise TeponesError(f"its {unknown[0]} are not known, so not whether they are within the limit")
+    return cost
+
+
+def _cost_of_modules(encoder: Encoder) -> dict[str, float | None]:
+    return {
+        "sparsity": budget.sparsity(encoder),
+        "nonzero_weights": budget.nonzero_weights(encoder),
+        "bytes": budget.stored_bytes(encoder)[1],
+        "flops": budget.flops(encoder),
+    }
 
 
 def _run(
@@ -272,6 +284,8 @@ def _sorted(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if table.empty:
         return table
+    if table["flops"].isna().any():  # or all counts would be floats, of which six digits are shown
+        table["flops"] = pd.Series([row["flops"] for row in rows], dtype=object)
     # Last column first: each stable sort keeps the order of the ones before among its equals.
     for column in reversed(columns):
         table = table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
