@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import written_files
 
 from tepones.common.errors import TeponesError
 from tepones.ranking import backbones, checkpoints, networks, onnx_files
@@ -63,3 +64,10 @@ def test_two_of_one_name_stay_apart(tmp_path):
         torch.save(networks.build("small-resnet", 2).state_dict(), tmp_path / folder / "net.pt")
     found, failures = backbones.load_backbones([tmp_path / "a", tmp_path / "b"])
     assert [one.name for one in found] == ["net", str(tmp_path / "b" / "net.pt")] and not failures
+
+
+@pytest.mark.parametrize("one", written_files.FORMATS, ids=lambda one: one.name)
+def test_what_people_write_is_loaded_or_refused_in_a_line_that_says_what_to_do(one):
+    ((_, line, _),) = written_files.tried(written_files.NETWORK, [one])
+    assert len(line.splitlines()) <= 1
+    assert one.line in line if one.line else line == ""

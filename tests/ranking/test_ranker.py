@@ -354,6 +354,19 @@ def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photo
     assert len(told) == 1 and "broken" in told[0] and "nan" in told[0] and reason in told[0]
 
 
+def test_what_was_chosen_of_a_file_is_told_in_one_line_each(tepones_command, mine, photos, models):
+    state = {f"module.{name}": value for name, value in models["trained"].state_dict().items()}
+    torch.save({"state_dict": state, "ema": {"w\x1b[2J": torch.ones(1)}}, mine / "wrapped\n.pt")
+    command = ("rank", "--task", photos, "--backbones", mine, "--scores", "logme")
+    status, out, told = tepones_command(*command, "--format", "csv")
+    assert status == 0 and len(out.splitlines()) >= 5
+    assert told == ["wrapped\\n: weights from state_dict; passed over: ema; without module."]
+    assert json.loads(tepones_command(*command, "--format", "json")[1])["notes"] == [
+        {"backbone": "wrapped\n", "note": note}
+        for note in ("weights from state_dict; passed over: ema", "without module.")
+    ]
+
+
 def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path):
     (tmp_path / "bad" / "empty").mkdir(parents=True)
     (tmp_path / "bad" / "full").mkdir()

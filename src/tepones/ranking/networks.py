@@ -4,7 +4,10 @@ A name is a backbone of this project (``small-resnet``), ``torchvision:NAME`` or
 stand alone. timm is optional.
 """
 
+import contextlib
 import re
+import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,41 @@ def preparation(name: str, side: int | None = None) -> Preparation:
     if side is not None:
         return Preparation(side, side, IMAGENET_MEAN, IMAGENET_STD)
     return _of_timm(name.removeprefix(TIMM)) if name.startswith(TIMM) else _of_torchvision(name)
+
+
+def converted(name: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+    """Weights under the names of a network of timm, made of others by timm's own conversion.
+
+    timm has one for most transformers and some convolutional networks: from the names of their authors' code, of CLIP's
+    picture tower, of DINOv2 and the like, and from other sizes of pictures.
+
+    Parameters
+    ----------
+    name : str
+        As `canonical` returns it.
+    state : mapping of str to torch.Tensor
+
+    Returns
+    -------
+    dict of str to torch.Tensor or None
+        None if the network is not one of timm's, or its conversion is missing or does not know these names. What it
+        makes of names that it does not know may be anything: compare with the network.
+    """
+    if not name.startswith(TIMM):
+        return None
+    entry = installed().models.model_entrypoint(name.removeprefix(TIMM))
+    conversion = getattr(sys.modules[entry.__module__], "checkpoint_filter_fn", None)
+    if conversion is None:
+        return None
+    with OnMeta():
+        network = build(name, 1)
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(None):
+            found = conversion(dict(state), network)
+    except Exception:  # whatever it runs into on names that it does not know
+        return None
+    tensors = isinstance(found, Mapping) and all(isinstance(value, torch.Tensor) for value in found.values())
+    return dict(found) if tensors else None
 
 
 def _of_torchvision(name: str) -> Preparation:

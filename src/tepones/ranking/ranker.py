@@ -3,7 +3,7 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +50,15 @@ class Ranking:
         The column of the score that decides the order; `null` belongs to it.
     damaged : tuple of Damaged
         Pictures that could not be decoded; the ranking is one without them.
+    notes : DataFrame
+        What was chosen, applied, left out or assumed of backbones: ``backbone``, ``note``.
     """
 
     table: pd.DataFrame
     left_out: pd.DataFrame
     deciding: str
     damaged: tuple[Damaged, ...] = ()
+    notes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["backbone", "note"]))
 
 
 def rank(
@@ -148,7 +151,10 @@ def rank(
             rows.append(_row(encoder, table) | {name: facts.get(name, value) for name, value in cost.items()})
         del outputs  # Windows removes no file that is still mapped
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
+    notes = pd.DataFrame(
+        [(encoder.name, note) for encoder in encoders for note in encoder.notes], columns=["backbone", "note"]
+    )
+    return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged), notes)
 
 
 def _cost(encoder: Encoder | OnnxEncoder, asking: Sequence[str], limits: Collection[str]) -> dict[str, float | None]:
