@@ -35,8 +35,7 @@ NOT_IMPORTED = {
     "hatchling": "builds the wheel",
     "ipywidgets": "tqdm's bar in a notebook",
     "jupyter-book": "a command",
-    "onnx": "torch writes ONNX files by it",
-    "onnxscript": "the same",
+    "onnxscript": "torch writes ONNX files by it",
     "pyarrow": "pandas reads and writes Parquet by it",
     "pytest-xdist": "options of make test",
     "ruff": "a command",
@@ -88,7 +87,7 @@ def groups_for(path: Path) -> set[str]:
     companion = "src/tepones/companion/"
     if inside in ("src/tepones/backbones/from_timm.py", "src/tepones/ranking/networks.py"):
         return {"base", "networks"}
-    if inside == f"{companion}bench/speed.py":
+    if inside in (f"{companion}bench/speed.py", "src/tepones/ranking/onnx_files.py"):
         return {"base", "onnx"}
     if inside.startswith(("src/", "notebooks/", "book/")):
         runs_alone = inside.startswith("src/") and not inside.startswith(companion)

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -233,7 +234,7 @@ def test_another_architecture_is_refused_with_the_first_tensor_that_differs(tmp_
     shapes = ("(64, 3, 3, 3)", "(96, 3, 7, 7)")
     _refused(path, "no torchvision:squeezenet1_0", "features.0.weight", *shapes, architecture="squeezenet1_0")
     save_file({"weight": torch.zeros(3)}, path)
-    _refused(path, "1 tensors are of no architecture known here", "ARCHITECTURE=FILE")
+    _refused(path, "its 1 tensors (weight) are of no architecture known here", "ARCHITECTURE=FILE")
     save_file({**small.state_dict(), "encoder.more": torch.zeros(3)}, path)
     _refused(path, "encoder.more is not expected", architecture="small-resnet")
     _refused(path, "no architecture known here")
@@ -305,6 +306,174 @@ def test_networks_of_timm_are_known_by_their_tensors_or_named(tmp_path, name):
         if "repvit" not in name:  # which normalises once more before its last layer
             torch.testing.assert_close(features, network.forward_head(maps, pre_logits=True))
     assert encoder.preparation.crop == 224 and encoder.preparation.resampling == "bicubic"
+
+
+def _of_swin(name):
+    name = re.sub(r"layers\.(\d)\.downsample", lambda found: f"layers.{int(found[1]) - 1}.downsample", name)
+    return name.replace("head.fc.", "head.")
+
+
+def _of_convnext(name):
+    for ours, theirs in {
+        r"^stem\.": "downsample_layers.0.",
+        r"^stages\.(\d)\.downsample": r"downsample_layers.\1",
+        r"blocks\.": "",
+        "conv_dw": "dwconv",
+        r"mlp\.fc": "pwconv",
+        r"head\.norm": "norm",
+        r"head\.fc": "head",
+    }.items():
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def _of_clip(name):
+    for ours, theirs in {
+        r"norm_pre": "ln_pre",
+        r"^norm\.": "ln_post.",
+        r"norm(\d)": r"ln_\1",
+        r"attn\.qkv\.": "attn.in_proj_",
+        r"attn\.proj": "attn.out_proj",
+        r"mlp\.fc1": "mlp.c_fc",
+        r"mlp\.fc2": "mlp.c_proj",
+        r"^blocks\.": "transformer.resblocks.",
+        r"^patch_embed\.proj": "conv1",
+        "^pos_embed": "positional_embedding",
+        "^cls_token": "class_embedding",
+    }.items():
+        name = re.sub(ours, theirs, name)
+    return f"visual.{name}"
+
+
+def _clip(state):
+    """As OpenAI writes it: no bias of the projection, no leading dimensions of ones, a second tower."""
+    projection = state.pop("head.weight").T.clone()
+    del state["head.bias"]
+    renamed = {_of_clip(name): tensor for name, tensor in state.items()}
+    renamed["visual.class_embedding"] = renamed["visual.class_embedding"][0, 0]
+    renamed["visual.positional_embedding"] = renamed["visual.positional_embedding"][0]
+    text = {"transformer.resblocks.0.ln_1.weight": torch.ones(3), "logit_scale": torch.tensor(1.0)}
+    return {**renamed, "visual.proj": projection, **text}
+
+
+def _renamed(rename, state):
+    return {rename(name): tensor for name, tensor in state.items()}
+
+
+#: Files in the names of their authors' code: a network of timm, how they write it, whether it has a classifier.
+THEIRS = {
+    "Swin": (
+        "timm:swin_tiny_patch4_window7_224",
+        lambda state: {"model": _renamed(_of_swin, state) | {"layers.0.blocks.1.attn_mask": torch.zeros(64, 49, 49)}},
+        True,
+    ),
+    "ConvNeXt": ("timm:convnext_atto", lambda state: {"model": _renamed(_of_convnext, state)}, True),
+    "CLIP": ("timm:vit_xsmall_patch16_clip_224", _clip, False),
+    "DINOv2": (
+        "timm:vit_small_patch14_reg4_dinov2",
+        lambda state: {
+            "mask_token": torch.zeros(1, 384),
+            "register_tokens": state.pop("reg_token"),
+            "pos_embed": torch.cat([torch.zeros(1, 1, 384), state.pop("pos_embed")], 1),
+            **state,
+        },
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_names_of_the_authors_code_are_converted_as_timm_does_it(tmp_path, name):
+    architecture, write, classifies = THEIRS[name]
+    network = networks.build(architecture, 5 if classifies else 0).eval()
+    if name == "CLIP":
+        network.reset_classifier(9)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(torch.randn_like(weight), alpha=0.01)  # no initial weight is so
+    written = write(dict(network.state_dict()))
+    torch.save(written, tmp_path / "x.pt")
+    loaded = checkpoints.load(tmp_path / "x.pt", architecture)
+    assert "converted by timm" in " ".join(loaded.notes) and loaded.classifies == classifies
+    expected = network.state_dict()
+    for key, tensor in loaded.model.state_dict().items():
+        if classifies or not key.startswith("head."):
+            torch.testing.assert_close(tensor, expected[key])
+    _refused(tmp_path / "x.pt", "of no architecture known here", "name it: ARCHITECTURE=FILE")
+
+
+def test_weights_for_larger_pictures_are_resized_by_timm_and_that_is_told(tmp_path):
+    state = networks.build("timm:vit_tiny_patch16_384", 3).state_dict()
+    torch.save({"model": {f"module.{name}": tensor for name, tensor in state.items()}}, tmp_path / "x.pth")
+    loaded = checkpoints.load(tmp_path / "x.pth", "timm:vit_tiny_patch16_224")
+    assert loaded.notes == ("weights from model", "without module., converted by timm, which resized pos_embed")
+    assert loaded.classifies and loaded.model.pos_embed.shape == (1, 197, 192)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["vit.embeddings.patch_embeddings.projection.weight", "vit.encoder.layer.0.attention.attention.query.weight"],
+        ["vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.k_proj.weight"],
+        ["resnet.embedder.embedder.convolution.weight", "resnet.embedder.embedder.normalization.weight"],
+    ],
+)
+@pytest.mark.parametrize("architecture", [None, "timm:vit_tiny_patch16_224"])
+def test_names_of_transformers_are_told_as_such(tmp_path, names, architecture):
+    save_file({name: torch.ones(4, 4) for name in names}, tmp_path / "model.safetensors", {"format": "pt"})
+    _refused(
+        tmp_path / "model.safetensors",
+        "transformers",
+        names[0],
+        "tepones.ranking.encoder_of",
+        architecture=architecture,
+    )
+
+
+def test_a_network_with_two_heads_takes_both_or_none(tmp_path):
+    network = networks.build("timm:deit_tiny_distilled_patch16_224", 3).eval()
+    torch.save(network.state_dict(), tmp_path / "x.pt")
+    loaded = checkpoints.load(tmp_path / "x.pt", "timm:deit_tiny_distilled_patch16_224")
+    picture = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(picture)[1], network(picture).softmax(1))
+    assert loaded.classifies and loaded.notes == ()
+    one = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("head_dist")}
+    torch.save(one, tmp_path / "y.pt")
+    loaded = checkpoints.load(tmp_path / "y.pt", "timm:deit_tiny_distilled_patch16_224")
+    assert not loaded.classifies and loaded.notes == ("left out: head.weight, head.bias",)
+
+
+@pytest.mark.parametrize(
+    ("written", "notes"),
+    [
+        (lambda state: state, ()),
+        (
+            lambda state: {"model": {f"module.{name}": state[name] for name in state}, "ema": state},
+            ("weights from model; passed over: ema", "without module."),
+        ),
+        (
+            lambda state: {"mean": torch.ones(3)} | {f"model.{name}": state[name] for name in state},
+            ("without model.", "left out: mean"),
+        ),
+        (lambda state: {name: state[name] for name in state if "classifier" not in name}, ("without its last layer",)),
+        (
+            lambda state: state | {"classifier.weight": torch.ones(3, 128, 2)},
+            ("left out: classifier.weight, classifier.bias",),
+        ),
+        (
+            lambda state: {
+                **{name: state[name] for name in state if name != "encoder.0.weight"},
+                "encoder.0.weight_orig": state["encoder.0.weight"],
+                "encoder.0.weight_mask": torch.ones_like(state["encoder.0.weight"]),
+            },
+            ("1 tensors multiplied by their masks of torch.nn.utils.prune",),
+        ),
+    ],
+)
+def test_what_was_chosen_and_left_out_is_noted(tmp_path, small, written, notes):
+    torch.save(written(dict(small.state_dict())), tmp_path / "x.pt")
+    assert checkpoints.load(tmp_path / "x.pt", "small-resnet").notes == notes
 
 
 def test_wrong_use_names_what_was_expected(tmp_path, small):

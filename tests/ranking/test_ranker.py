@@ -302,7 +302,7 @@ def test_scores_that_ask_the_source_classifier_leave_out_a_file_without_one(tepo
     )
     assert status == 1 and "trained" in out and "headless" not in out
     [line] = [line for line in told if "headless" in line]
-    assert "score nce needs the classifier of the source task, which its file does not hold" in line
+    assert "score nce needs the classifier of the source task, which is not there" in line
     status, out, _ = tepones_command(
         "rank", "--task", photos, "--backbones", mine, "--scores", "gaussian", "--format", "csv"
     )
@@ -335,6 +335,19 @@ def test_names_that_are_no_text_are_escaped_in_every_form(tepones_command, model
     )
     assert status == 1 and "caf\\udce9" in out.replace("\\\\", "\\")
     assert len(told) == 1 and "cut\\udcff.pt" in told[0]
+
+
+def test_what_was_chosen_of_a_file_is_told_in_one_line_each(tepones_command, mine, photos, models):
+    state = {f"module.{name}": value for name, value in models["trained"].state_dict().items()}
+    torch.save({"state_dict": state, "ema": {"w\x1b[2J": torch.ones(1)}}, mine / "wrapped\n.pt")
+    command = ("rank", "--task", photos, "--backbones", mine, "--scores", "logme")
+    status, out, told = tepones_command(*command, "--format", "csv")
+    assert status == 0 and len(out.splitlines()) >= 5
+    assert told == ["wrapped\\n: weights from state_dict; passed over: ema; without module."]
+    assert json.loads(tepones_command(*command, "--format", "json")[1])["notes"] == [
+        {"backbone": "wrapped\n", "note": note}
+        for note in ("weights from state_dict; passed over: ema", "without module.")
+    ]
 
 
 def test_wrong_use_exits_2_with_one_line(tepones_command, mine, photos, tmp_path):

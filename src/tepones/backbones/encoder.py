@@ -1,7 +1,7 @@
 """An encoder ready to be ranked: any classifier, seen as pictures → features and source-class probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class Preparation:
         pixels = torch.as_tensor(np.stack(squares)).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.float().sub_(mean).div_(std)
+
+    def at(self, pixels: int) -> "Preparation":
+        """The same preparation for an input of another side: what is cut off around it keeps its share."""
+        return replace(self, resize=round(self.resize * pixels / self.crop), crop=pixels)
 
     def square(self, picture: np.ndarray) -> np.ndarray:
         """Resize a uint8 RGB picture (H, W, 3) and cut the square (crop, crop, 3) from its centre."""
@@ -104,6 +108,8 @@ class Encoder:
         Name of the last layer, whose input is the feature; that of `last_layer` unless another is given.
     classifies : bool
         False if the last layer has initial weights, because a file came without it: its probabilities say nothing.
+    notes : tuple of str
+        What was chosen and left out where it was loaded, for people.
     """
 
     name: str
@@ -114,6 +120,7 @@ class Encoder:
     trained: bool = True
     head: str = ""
     classifies: bool = True
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         self.head = self.head or last_layer(self.model)

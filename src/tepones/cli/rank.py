@@ -101,11 +101,11 @@ def rank(
 ) -> None:
     """Rank backbones by how well they should transfer to a task or to a folder of images.
 
-    A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, a
-    folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision or timm by its name
-    (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded are listed on standard
-    error, and the exit status is 1. Of a folder of images, the classes found, what was skipped and what is damaged are
-    told there too.
+    A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, an ONNX
+    file or FILE.onnx:TENSOR, a folder of such files, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision
+    or timm by its name (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded
+    are listed on standard error, and the exit status is 1. What was chosen, left out or assumed of the others is told
+    there too, and of a folder of images the classes found, what was skipped and what is damaged.
     """
     from tepones import ranking
     from tepones.ranking.pictures import listed
@@ -124,7 +124,7 @@ def rank(
         pixels=pixels,
     )
     if form == "json":
-        click.echo(text.as_json({"ranking": ranked.table, "left_out": ranked.left_out}))
+        click.echo(text.as_json({"ranking": ranked.table, "left_out": ranked.left_out, "notes": ranked.notes}))
     elif len(ranked.table):
         # Who has named the scores wants to see them.
         others = set() if scores else {*ranking.DEFAULT_SCORES} - {ranked.deciding}
@@ -133,6 +133,8 @@ def rank(
         click.echo(text.table(ranked.table.drop(columns=list(hidden)), form, formats, wide))
     if ranked.damaged:
         click.echo(f"{len(ranked.damaged):,} damaged left out: {listed(ranked.damaged)}", err=True)
+    for backbone, notes in ranked.notes.groupby("backbone", sort=False)["note"]:
+        click.echo(shown(f"{backbone}: {'; '.join(notes)}"), err=True)
     for backbone, reason in zip(ranked.left_out["backbone"], ranked.left_out["reason"], strict=True):
         click.echo(shown(f"left out: {backbone}: {reason}"), err=True)
     if chart and len(ranked.table):

@@ -2,7 +2,17 @@
 
 from tepones.ranking.backbones import load_backbones
 from tepones.ranking.features import read_features
+from tepones.ranking.modules import encoder_of
 from tepones.ranking.ranker import DEFAULT_SCORES, Ranking, rank
 from tepones.ranking.target import Target, open_target
 
-__all__ = ["DEFAULT_SCORES", "Ranking", "Target", "load_backbones", "open_target", "rank", "read_features"]
+__all__ = [
+    "DEFAULT_SCORES",
+    "Ranking",
+    "Target",
+    "encoder_of",
+    "load_backbones",
+    "open_target",
+    "rank",
+    "read_features",
+]

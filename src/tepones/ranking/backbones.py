@@ -5,19 +5,24 @@ from pathlib import Path
 
 from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError, as_text
-from tepones.ranking import checkpoints, formats, networks, zoo
+from tepones.ranking import checkpoints, formats, networks, onnx_files, zoo
+from tepones.ranking.onnx_files import OnnxEncoder
+
+#: Ends of the names of files that hold a backbone.
+SUFFIXES = (*formats.SUFFIXES, onnx_files.SUFFIX)
 
 
 def load_backbones(
     names: Sequence[str | Path], download: bool = False, untrained: bool = False
-) -> tuple[list[Encoder], list[dict[str, object]]]:
+) -> tuple[list[Encoder | OnnxEncoder], list[dict[str, object]]]:
     """Load the backbones that names stand for; one that cannot be loaded does not stop the others.
 
     Parameters
     ----------
     names : sequence of str or Path
-        Each is a checkpoint file, ``ARCHITECTURE=FILE``, a folder of checkpoints, a folder of a ladder, a
-        ladder of the zoo, ``LADDER/RUNG``, or a classifier of torchvision (``resnet18``) or timm (``timm:resnet18``).
+        Each is a checkpoint file, ``ARCHITECTURE=FILE``, an ONNX file, ``FILE.onnx:TENSOR`` (whose features are made of
+        that tensor), a folder of such files, a folder of a ladder, a ladder of the zoo, ``LADDER/RUNG``, or a
+        classifier of torchvision (``resnet18``) or timm (``timm:resnet18``). What is there as a file or folder is one.
     download : bool
         Whether to fetch published weights of such classifiers that the cache of their library lacks.
     untrained : bool
@@ -25,12 +30,12 @@ def load_backbones(
 
     Returns
     -------
-    encoders : list of Encoder
+    encoders : list of Encoder or OnnxEncoder
         No two of the same name.
     failures : list of dict
         Rows of `Ranking.left_out`.
     """
-    encoders: dict[str, Encoder] = {}
+    encoders: dict[str, Encoder | OnnxEncoder] = {}
     failures: list[dict[str, object]] = []
     for name in map(str, names):
         try:
@@ -57,16 +62,21 @@ def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
 
 def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, object]]:
     """The encoders that a name stands for, each as a name for messages and a function that loads it."""
+    path = Path(name)
     architecture, equals, file = name.partition("=")
-    path = Path(file if equals else name)
-    if equals:
-        yield name, lambda: checkpoints.load(path, architecture)
-    elif path.is_dir():
+    program, colon, tensor = name.partition(f"{onnx_files.SUFFIX}:")
+    if path.is_dir():
         yield from _inside(path)
     elif path.is_file() and (path.parent / zoo.MANIFEST).is_file():
         yield name, lambda: zoo.load(path.parent, path.name)
-    elif path.is_file() or path.suffix in formats.SUFFIXES:
-        yield name, lambda: checkpoints.load(path)
+    elif path.is_file():
+        yield name, lambda: _load_file(path)
+    elif equals:
+        yield name, lambda: checkpoints.load(file, architecture)
+    elif colon:
+        yield name, lambda: onnx_files.load(f"{program}{onnx_files.SUFFIX}", tensor)
+    elif path.suffix in SUFFIXES:
+        yield name, lambda: _load_file(path)
     elif networks.is_of_library(name):
         yield name, lambda: checkpoints.of_library(name, download, untrained)
     else:
@@ -88,9 +98,13 @@ def _inside(folder: Path) -> Iterator[tuple[str, object]]:
         for rung in zoo.manifest(folder).rungs:
             yield f"{folder.name}/{rung.file}", lambda file=rung.file: zoo.load(folder, file)
         return
-    files = sorted(file for file in folder.iterdir() if file.suffix in formats.SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
     if not files:
-        expected = ", ".join(formats.SUFFIXES)
+        expected = ", ".join(SUFFIXES)
         raise UsageError(f"{folder}: holds no checkpoint; expected files that end in {expected}")
     for file in files:
-        yield str(file), lambda file=file: checkpoints.load(file)
+        yield str(file), lambda file=file: _load_file(file)
+
+
+def _load_file(path: Path) -> Encoder | OnnxEncoder:
+    return onnx_files.load(path) if path.suffix == onnx_files.SUFFIX else checkpoints.load(path)

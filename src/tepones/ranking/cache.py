@@ -22,29 +22,33 @@ import numpy as np
 from tepones.backbones.encoder import Encoder
 from tepones.common import paths
 from tepones.common.files import content_hash, write_atomically
+from tepones.ranking.onnx_files import OnnxEncoder
 
 #: Bytes that the cache may take; beyond that what was not used for longest goes.
 LARGEST = 4 * 2**30
 
-_DECIDING = ("pillow", "timm", "torch", "torchvision")
+_DECIDING = ("onnxruntime", "pillow", "timm", "torch", "torchvision")
 _ABOUT = "about.json"
 
 
-def key_of_encoder(encoder: Encoder) -> str:
+def key_of_encoder(encoder: Encoder | OnnxEncoder) -> str:
     """Hash of an encoder that was loaded from files: its weights, architecture, preparation, and the code behind them.
 
     Cost: one pass over the weights, about a second for each GB.
     """
     hashed = hashlib.sha256(_code().encode())
-    about = [encoder.architecture, encoder.head, encoder.classifies, asdict(encoder.preparation)]
-    hashed.update(json.dumps(about, default=str).encode())
+    hashed.update(json.dumps([encoder.classifies, asdict(encoder.preparation)]).encode())
+    if isinstance(encoder, OnnxEncoder):
+        hashed.update(json.dumps([encoder.content, encoder.feature]).encode())
+        return hashed.hexdigest()
+    hashed.update(json.dumps([encoder.architecture, encoder.head]).encode())
     for name, tensor in encoder.model.state_dict().items():
         hashed.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         hashed.update(tensor.contiguous().numpy())
     return hashed.hexdigest()
 
 
-def remembered(kind: str, key: str, compute: Callable[[], dict[str, int]]) -> dict[str, int]:
+def remembered(kind: str, key: str, compute: Callable[[], dict[str, float | None]]) -> dict[str, float | None]:
     """Numbers of one kind, as they were kept under a key, else as they are computed."""
     path = paths.cache() / kind / f"{key}.json"
     try:
@@ -116,9 +120,9 @@ def _trim(folder: Path) -> None:
 def _code() -> str:
     """The versions of the libraries that run networks and decode pictures, and this project's code that uses them."""
     from tepones.backbones import encoder
-    from tepones.ranking import networks, outputs, pictures
+    from tepones.ranking import networks, onnx_files, outputs, pictures
 
     installed = {one.metadata["Name"].lower(): one.version for one in metadata.distributions() if one.metadata["Name"]}
-    sources = [Path(module.__file__).read_bytes() for module in (encoder, networks, outputs, pictures)]
+    sources = [Path(module.__file__).read_bytes() for module in (encoder, networks, onnx_files, outputs, pictures)]
     versions = [installed.get(name) for name in _DECIDING]
     return json.dumps([versions, *(hashlib.sha256(source).hexdigest() for source in sources)])

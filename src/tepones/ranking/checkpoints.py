@@ -2,12 +2,14 @@
 
 A file is a state dictionary in any of the formats that `tepones.ranking.formats` reads. Its architecture is the one
 that the user names, else the one in its metadata, else the one whose tensors have these names and shapes
-(`tepones.ranking.architectures`). Its last layer need not be there, nor be the architecture's own: features need none.
+(`tepones.ranking.architectures`). Where it is named and one of timm's, timm's own conversion is tried on other names
+too. Its last layer need not be there, nor be the architecture's own: features need none.
 How its pictures are prepared is what the user says, else what its metadata say, else what is usual for the
 architecture.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -27,7 +29,7 @@ from tepones.common.errors import TeponesError, UsageError
 from tepones.common.files import write_atomically
 from tepones.ranking import architectures, networks
 from tepones.ranking.architectures import COUNTER
-from tepones.ranking.formats import Candidate, State, read
+from tepones.ranking.formats import Candidate, State, few, read
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 Grey = Annotated[float, Field(allow_inf_nan=False)]
@@ -84,9 +86,14 @@ def load(path: str | Path, architecture: str | None = None, prepared: Preparatio
     named, stored = _metadata(path, contents.metadata)
     name = networks.canonical(architecture) if architecture else named
     found = _named(path, name, contents.candidates) if name else _recognised(path, contents.candidates)
-    network, head, classifies = found.assemble()
+    network, head, classifies, left_out = found.assemble()
     prepared = prepared or stored or networks.preparation(found.name)
-    return Encoder(path.stem, found.name, network, prepared, head=head, classifies=classifies)
+    notes = (*contents.notes, *([found.note] if found.note else []))
+    if left_out:
+        notes += (f"left out: {few(left_out)}",)
+    elif not classifies:
+        notes += ("without its last layer",)
+    return Encoder(path.stem, found.name, network, prepared, head=head, classifies=classifies, notes=notes)
 
 
 def of_library(name: str, download: bool = False, untrained: bool = False) -> Encoder:
@@ -123,6 +130,9 @@ def write(path: str | Path, model: nn.Module, architecture: str, prepared: Prepa
     write_atomically(Path(path), save(state, {"architecture": name, "preparation": about}))
 
 
+#: Names that only networks of the library transformers have: of what takes the picture.
+_TRANSFORMERS = re.compile(r"\bembeddings\.patch_embedding|\bembedder\.embedder\.|\.convolution\.weight$")
+
 #: Stands for a tensor that is not there.
 _NOTHING = torch.empty(0)
 
@@ -140,30 +150,36 @@ class _Found(NamedTuple):
     state : dict of str to torch.Tensor
     heads : tuple of str
         Layers of the file that may be the last one.
+    note : str
+        How the file's tensors became these, for people.
     """
 
     name: str
     as_backbone: bool
     state: State
     heads: tuple[str, ...]
+    note: str
 
-    def assemble(self) -> tuple[nn.Module, str, bool]:
-        """The network with these weights, the name of its last layer, and whether that layer is the file's."""
+    def assemble(self) -> tuple[nn.Module, str, bool, list[str]]:
+        """The network with these weights, the name of its last layer, whether that is the file's, what is left over."""
         last = next((head for head in self.heads if self.state.get(f"{head}.weight", _NOTHING).ndim > 1), "")
         weight = self.state[f"{last}.weight"] if last else _NOTHING
         network = _build(self.name, self.as_backbone, len(weight) or 1)
         head = networks.heads(network)[0]
         parts = network.get_submodule(head).state_dict()
-        of_head = {part: self.state.get(f"{last}.{part}", _NOTHING) for part in parts}
-        classifies = all(of_head[part].shape == value.shape for part, value in parts.items())
-        left_out = tuple(f"{layer}." for layer in networks.heads(network))
-        encoder = [name for name in network.state_dict() if not name.startswith(left_out)]
+        loaded = {f"{head}.{part}": f"{last}.{part}" for part in parts}
         # By name, not by leaving out the file's heads: one of these may be called as a part of the encoder begins.
-        state = {name: self.state[name] for name in encoder if name in self.state}
-        if classifies:
-            state |= {f"{head}.{part}": value for part, value in of_head.items()}
-        network.load_state_dict(state, strict=False)
-        return network, head, classifies
+        heads = tuple(f"{layer}." for layer in networks.heads(network))
+        loaded |= {name: name for name in network.state_dict() if name not in loaded}
+        fits = {
+            name: self.state.get(loaded[name], _NOTHING).shape == value.shape
+            for name, value in network.state_dict().items()
+        }
+        classifies = all(fit for name, fit in fits.items() if name.startswith(heads))
+        used = [name for name, fit in fits.items() if fit and (classifies or not name.startswith(heads))]
+        network.load_state_dict({name: self.state[loaded[name]] for name in used}, strict=False)
+        left_out = self.state.keys() - {loaded[name] for name in used}
+        return network, head, classifies, [name for name in self.state if name in left_out]
 
 
 def _build(name: str, as_backbone: bool, n_classes: int) -> nn.Module:
@@ -183,11 +199,13 @@ def _recognised(path: Path, candidates: Sequence[Candidate]) -> _Found:
             raise TeponesError(f"{path}: {error}") from None
         if match:
             heads = (*match.architecture.heads.split(), *match.heads)
-            return _Found(match.architecture.name, False, one.state, heads)
-    stripped = f" ({candidates[-1].note})" if len(candidates) > 1 else ""
+            return _Found(match.architecture.name, False, one.state, heads, one.note)
+    state, note = candidates[0].state, candidates[-1].note
+    _refuse_transformers(path, state)
+    stripped = f" or {note}" if note else ""
     raise TeponesError(
-        f"{path}: its {len(candidates[0].state)} tensors are of no architecture known here, as they are or without the "
-        f"usual prefixes{stripped}; if it is one of torchvision or timm, name it: ARCHITECTURE=FILE"
+        f"{path}: its {len(state)} tensors ({few(state)}) are of no architecture known here, as they are{stripped}; if "
+        "it is one of torchvision or timm, name it: ARCHITECTURE=FILE"
     )
 
 
@@ -197,8 +215,44 @@ def _named(path: Path, name: str, candidates: Sequence[Candidate]) -> _Found:
     for as_backbone in forms:
         for one in candidates:
             if _misfit(name, as_backbone, one.state) is None:
-                return _Found(name, as_backbone, one.state, tuple(_heads_in(name, as_backbone, one.state)))
-    raise TeponesError(f"{path}: no {name}: {_misfit(name, False, candidates[0].state)}")
+                heads = tuple(_heads_in(name, as_backbone, one.state))
+                return _Found(name, as_backbone, one.state, heads, one.note)
+    for one in candidates:
+        converted = _converted(name, one)
+        if converted:
+            return converted
+    _refuse_transformers(path, candidates[0].state)
+    problem = _misfit(name, False, candidates[0].state)
+    raise TeponesError(f"{path}: no {name}: {problem}; it holds {few(candidates[0].state)}")
+
+
+def _converted(name: str, one: Candidate) -> _Found | None:
+    """A reading whose names timm converts to those of a given architecture."""
+    state = networks.converted(name, one.state)
+    if state is None or _misfit(name, False, state) is not None:
+        return None
+    # A projection that timm makes a last layer of gets a bias that no file holds: it is no classifier.
+    held = {tensor.untyped_storage().data_ptr() for tensor in one.state.values()}
+    heads = tuple(f"{head}." for head in _skeleton(name, False)[0])
+    state = {
+        key: tensor
+        for key, tensor in state.items()
+        if not key.startswith(heads) or tensor.untyped_storage().data_ptr() in held
+    }
+    resized = [key for key, tensor in state.items() if key in one.state and tensor.numel() != one.state[key].numel()]
+    how = f"converted by timm, which resized {few(resized)}" if resized else "converted by timm"
+    note = f"{one.note}, {how}" if one.note else how
+    return _Found(name, False, state, tuple(_heads_in(name, False, state)), note)
+
+
+def _refuse_transformers(path: Path, state: State) -> None:
+    """Tell files in the names of the library transformers as such."""
+    theirs = [name for name in state if _TRANSFORMERS.search(name)]
+    if theirs:
+        raise TeponesError(
+            f"{path}: its tensors are named as those of the library transformers ({few(theirs)}), which timm does not "
+            "convert; load it there, and rank the module in Python: tepones.ranking.encoder_of(module, name)"
+        )
 
 
 def _heads_in(name: str, as_backbone: bool, state: State) -> Iterator[str]:

@@ -50,6 +50,9 @@ _DEEPEST = 6
 #: Tensors may share memory (tied weights), up to this many times the bytes of the file in all.
 _SHARING = 4
 
+#: Names that a note lists at most.
+_FEW = 3
+
 #: Bytes at the beginning of a file in which a pickled model names its layers.
 _GLANCE = 2**20
 
@@ -92,14 +95,11 @@ class Candidate:
     state : dict of str to torch.Tensor
         Names to dense, finite float32 tensors, and to integer tensors where they count or index.
     note : str
-        What was stripped, and how many tensors were left out.
-    left_out : tuple of str
-        Names of the tensors that this reading leaves out, as they were before the last prefix was stripped.
+        What was stripped and left out, for people; empty if nothing was.
     """
 
     state: State
     note: str
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,6 +296,12 @@ def _shown(name: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def few(names: Collection[str]) -> str:
+    """The first names of several, for a message or a note: short, and without what moves a terminal's cursor."""
+    first = ", ".join(_shown(name)[:60] for name in list(names)[:_FEW])
+    return first if len(names) <= _FEW else f"{first} and {len(names) - _FEW} more"
+
+
 def _check_names(path: Path, names: Collection[str]) -> None:
     if not names:
         raise TeponesError(f"{path}: it holds no tensors; expected a state dictionary, names to tensors")
@@ -429,9 +435,9 @@ def _kind(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _candidates(settled: _Settled) -> Iterator[tuple[_Settled, str, tuple[str, ...]]]:
-    """Readings of one state: names to tensors, a note, and what is left out."""
-    yield settled, "as read", ()
+def _candidates(settled: _Settled) -> Iterator[tuple[_Settled, str]]:
+    """Readings of one state: names to tensors, and a note."""
+    yield settled, ""
     inner, rest, stripped = settled, {}, []
     for _ in range(_DEEPEST):
         step = _stripped(inner)
@@ -442,9 +448,9 @@ def _candidates(settled: _Settled) -> Iterator[tuple[_Settled, str, tuple[str, .
         stripped.append(what)
         note = f"without {' '.join(stripped)}"
         if not rest.keys() & inner.keys():
-            yield {**inner, **rest}, note, ()
+            yield {**inner, **rest}, note
         if rest:
-            yield inner, f"{note}, and without the {len(rest)} tensors that have another prefix", tuple(rest)
+            yield inner, f"{note}, and without {few(rest)}"
 
 
 def _stripped(state: _Settled) -> tuple[str, _Settled, _Settled] | None:
@@ -462,11 +468,11 @@ def _stripped(state: _Settled) -> tuple[str, _Settled, _Settled] | None:
     return None
 
 
-def _without_problems(path: Path, candidates: list[tuple[_Settled, str, tuple[str, ...]]]) -> tuple[Candidate, ...]:
+def _without_problems(path: Path, candidates: list[tuple[_Settled, str]]) -> tuple[Candidate, ...]:
     """The candidates all of whose tensors can be weights; the first problem of the last one if there are none."""
     sound = tuple(
-        Candidate(state, note, left_out)
-        for state, note, left_out in candidates
+        Candidate(state, note)
+        for state, note in candidates
         if not any(isinstance(value, str) for value in state.values())
     )
     if not sound:

@@ -4,7 +4,10 @@ A name is a backbone of this project (``small-resnet``), ``torchvision:NAME`` or
 stand alone. timm is optional.
 """
 
+import contextlib
 import re
+import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,10 @@ TORCHVISION, TIMM = "torchvision:", "timm:"
 
 #: Pixels of the side of a backbone's source images, where nothing else is said of it.
 SIDE = 32
+
+#: How pictures are prepared where nobody says: as for most ImageNet classifiers. And how people are told.
+USUAL = Preparation(256, 224, IMAGENET_MEAN, IMAGENET_STD)
+USUAL_NOTE = "pictures prepared as is usual for ImageNet"
 
 #: Their published weights were trained on other grey levels, which the model makes of the usual ones.
 _OPTIONS = {name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")}
@@ -132,6 +139,41 @@ def preparation(name: str, side: int | None = None) -> Preparation:
     if side is not None:
         return Preparation(side, side, IMAGENET_MEAN, IMAGENET_STD)
     return _of_timm(name.removeprefix(TIMM)) if name.startswith(TIMM) else _of_torchvision(name)
+
+
+def converted(name: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+    """Weights under the names of a network of timm, made of others by timm's own conversion.
+
+    timm has one for most transformers and some convolutional networks: from the names of their authors' code, of CLIP's
+    picture tower, of DINOv2 and the like, and from other sizes of pictures.
+
+    Parameters
+    ----------
+    name : str
+        As `canonical` returns it.
+    state : mapping of str to torch.Tensor
+
+    Returns
+    -------
+    dict of str to torch.Tensor or None
+        None if the network is not one of timm's, or its conversion is missing or does not know these names. What it
+        makes of names that it does not know may be anything: compare with the network.
+    """
+    if not name.startswith(TIMM):
+        return None
+    entry = installed().models.model_entrypoint(name.removeprefix(TIMM))
+    conversion = getattr(sys.modules[entry.__module__], "checkpoint_filter_fn", None)
+    if conversion is None:
+        return None
+    with OnMeta():
+        network = build(name, 1)
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(None):
+            found = conversion(dict(state), network)
+    except Exception:  # whatever it runs into on names that it does not know
+        return None
+    tensors = isinstance(found, Mapping) and all(isinstance(value, torch.Tensor) for value in found.values())
+    return dict(found) if tensors else None
 
 
 def _of_torchvision(name: str) -> Preparation:

@@ -24,6 +24,7 @@ from tepones.common.errors import TeponesError, shown
 from tepones.common.progress import progress_bar
 from tepones.pruning import budget
 from tepones.ranking import cache, networks
+from tepones.ranking.onnx_files import OnnxEncoder
 from tepones.ranking.pictures import Damaged, listed
 from tepones.ranking.target import Target
 
@@ -60,7 +61,10 @@ class Outputs:
 
 @contextmanager
 def outputs(
-    target: Target, encoders: Sequence[Encoder], keys: Sequence[str | None], with_probabilities: bool = False
+    target: Target,
+    encoders: Sequence[Encoder | OnnxEncoder],
+    keys: Sequence[str | None],
+    with_probabilities: bool = False,
 ) -> Iterator[Outputs]:
     """What encoders make of the pictures of a target, on disk while the context lasts: 4·N·D bytes for each encoder.
 
@@ -106,14 +110,16 @@ def outputs(
         arrays.clear()  # Windows removes no file that is still mapped
 
 
-def _files(folder: Path, encoder: Encoder, n: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _files(folder: Path, encoder: Encoder | OnnxEncoder, n: int, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Empty arrays on disk, a row for each picture."""
     folder.mkdir()
     columns = {"features": encoder.n_features, "probabilities": encoder.n_classes}
     return {name: np.memmap(folder / name, np.float32, "w+", shape=(n, columns[name])) for name in names}
 
 
-def _run(target: Target, encoders: Sequence[Encoder], files: Sequence[Mapping[str, np.ndarray]]) -> dict[int, Damaged]:
+def _run(
+    target: Target, encoders: Sequence[Encoder | OnnxEncoder], files: Sequence[Mapping[str, np.ndarray]]
+) -> dict[int, Damaged]:
     """Fill the arrays of every encoder; returns the pictures that could not be decoded, by their numbers."""
     damaged: dict[int, Damaged] = {}
     n, done = len(target.labels), 0
@@ -187,9 +193,9 @@ def _squares(
                 one.cancel()
 
 
-def _without_dead_channels(encoder: Encoder) -> Encoder:
+def _without_dead_channels(encoder: Encoder | OnnxEncoder) -> Encoder | OnnxEncoder:
     """The same encoder, up to rounding, with fewer channels, where that saves enough; else the encoder itself."""
-    if budget.sparsity(encoder) < SPARSE:
+    if isinstance(encoder, OnnxEncoder) or budget.sparsity(encoder) < SPARSE:
         return encoder
     # Here, not above: most networks are not pruned, and the import takes seconds.
     from tepones.pruning.shrink import shrink

@@ -1,16 +1,19 @@
 """Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
-from tepones.backbones.encoder import Encoder, Preparation
+from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError, as_text, one_line
 from tepones.pruning import budget
 from tepones.ranking import cache
 from tepones.ranking.backbones import left_out_row, load_backbones
+from tepones.ranking.onnx_files import OnnxEncoder
 from tepones.ranking.outputs import outputs
 from tepones.ranking.pictures import Damaged
 from tepones.ranking.target import Target, open_target
@@ -33,7 +36,7 @@ class Ranking:
         first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
         the side of a picture, in brackets those of the shorter side before the square is cut from the centre),
         ``features``, ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of
-        the encoder in a compressed file) and ``flops`` (of one picture).
+        the encoder in a compressed file) and ``flops`` (of one picture; None where they cannot be counted).
     left_out : DataFrame
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
@@ -41,17 +44,20 @@ class Ranking:
         The column of the score that decides the order; `null` belongs to it.
     damaged : tuple of Damaged
         Pictures that could not be decoded; the ranking is one without them.
+    notes : DataFrame
+        What was chosen, applied, left out or assumed of backbones: ``backbone``, ``note``.
     """
 
     table: pd.DataFrame
     left_out: pd.DataFrame
     deciding: str
     damaged: tuple[Damaged, ...] = ()
+    notes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["backbone", "note"]))
 
 
 def rank(
     target: str | Path | Target,
-    backbones: Sequence[str | Path | Encoder],
+    backbones: Sequence[str | Path | Encoder | OnnxEncoder],
     scores: Sequence[str] = DEFAULT_SCORES,
     *,
     max_bytes: int | None = None,
@@ -67,8 +73,8 @@ def rank(
     ----------
     target : str, Path or Target
         A registered task, or a folder with a sub-folder of pictures for each class; or one that is open already.
-    backbones : sequence of str, Path or Encoder
-        As `load_backbones` takes them, or loaded already.
+    backbones : sequence of str, Path, Encoder or OnnxEncoder
+        As `load_backbones` takes them, or encoders: of your own modules as `encoder_of` makes them.
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
         share a rank.
@@ -102,21 +108,24 @@ def rank(
     if pixels is not None and pixels < 1:
         raise UsageError(f"pixels must be at least 1, not {pixels}")
     opened = target if isinstance(target, Target) else open_target(target)
-    loaded, left_out = load_backbones([b for b in backbones if not isinstance(b, Encoder)], download, untrained)
-    given = [b for b in backbones if isinstance(b, Encoder)]
-    limits = {"bytes": max_bytes, "flops": max_flops}
+    for one in backbones:
+        if isinstance(one, nn.Module):
+            raise UsageError(f"a {type(one).__name__} is ranked as tepones.ranking.encoder_of(module, name)")
+    loaded, left_out = load_backbones([b for b in backbones if isinstance(b, str | Path)], download, untrained)
+    given = [b for b in backbones if not isinstance(b, str | Path)]
+    limits = {key: limit for key, limit in {"bytes": max_bytes, "flops": max_flops}.items() if limit is not None}
     encoders, keys, costs = [], [], []
     for number, encoder in enumerate(loaded + given):
         if pixels is not None:
-            encoder = replace(encoder, preparation=_at(encoder.preparation, pixels))
+            encoder = replace(encoder, preparation=encoder.preparation.at(pixels))
         # What networks that were made in Python compute may change without their weights, so it is not kept.
         key = cache.key_of_encoder(encoder) if number < len(loaded) else None
         try:
-            cost = _cost(encoder, key, asking)
+            cost = _cost(encoder, key, asking, limits)
         except TeponesError as error:
             left_out.append(left_out_row(encoder.name, error))
             continue
-        over = [unit for unit, limit in limits.items() if limit is not None and cost[unit] > limit]
+        over = [unit for unit, limit in limits.items() if cost[unit] > limit]
         if over:
             reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
             left_out.append({"backbone": as_text(encoder.name), "reason": reason, "failed": False})
@@ -129,40 +138,51 @@ def rank(
         labels = opened.labels[found.rows]
         for encoder, cost, made in zip(encoders, costs, found.arrays, strict=True):
             # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
-            facts = {
-                "sparsity": budget.sparsity(encoder),
-                "nonzero_weights": budget.nonzero_weights(encoder),
-            } | encoder.facts
+            facts = {name: cost[name] for name in ("sparsity", "nonzero_weights")} | encoder.facts
             try:
                 table = score(labels=labels, scores=scores, facts=facts, seed=seed, **made)
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
             columns = _columns(table)
-            about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
-            rows.append(_row(encoder, table) | about | cost)
+            rows.append(_row(encoder, table) | {name: facts.get(name, value) for name, value in cost.items()})
         damaged = found.damaged
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, columns), left_out, columns[0], damaged)
+    notes = pd.DataFrame(
+        [(as_text(encoder.name), as_text(note)) for encoder in encoders for note in encoder.notes],
+        columns=["backbone", "note"],
+    )
+    return Ranking(_sorted(rows, columns), left_out, columns[0], damaged, notes)
 
 
-def _cost(encoder: Encoder, key: str | None, asking: Sequence[str]) -> dict[str, int]:
-    """Bytes and floating-point operations of an encoder; TeponesError if it cannot be ranked by the scores that ask."""
+def _cost(
+    encoder: Encoder | OnnxEncoder, key: str | None, asking: Sequence[str], limits: Collection[str]
+) -> dict[str, float | None]:
+    """What an encoder costs that is to be ranked by these scores of probabilities, within limits of these costs.
+
+    Raises TeponesError if it cannot be.
+    """
     if asking and not encoder.classifies:
-        raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which its file does not hold")
-
-    def measure() -> dict[str, int]:
-        return {"bytes": budget.stored_bytes(encoder)[1], "flops": budget.flops(encoder)}
-
+        raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which is not there")
+    measure = encoder.cost if isinstance(encoder, OnnxEncoder) else partial(_cost_of_modules, encoder)
     try:
-        return cache.remembered("costs", key, measure) if key else measure()
+        cost = cache.remembered("costs", key, measure) if key else measure()
     except (RuntimeError, AssertionError, ValueError) as error:  # what networks raise of a picture's size
-        raise TeponesError(f"takes no picture of {encoder.preparation.crop} pixels ({one_line(error)})") from None
+        side = encoder.preparation.crop
+        raise TeponesError(f"takes no picture of {side} pixels ({one_line(error)})") from None
+    unknown = [key for key in limits if cost[key] is None]
+    if unknown:
+        raise TeponesError(f"its {unknown[0]} are not known, so not whether they are within the limit")
+    return cost
 
 
-def _at(preparation: Preparation, pixels: int) -> Preparation:
-    """The same preparation for an input of another side."""
-    return replace(preparation, resize=round(preparation.resize * pixels / preparation.crop), crop=pixels)
+def _cost_of_modules(encoder: Encoder) -> dict[str, float | None]:
+    return {
+        "sparsity": budget.sparsity(encoder),
+        "nonzero_weights": budget.nonzero_weights(encoder),
+        "bytes": budget.stored_bytes(encoder)[1],
+        "flops": budget.flops(encoder),
+    }
 
 
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
@@ -189,6 +209,8 @@ def _sorted(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if table.empty:
         return table
+    if table["flops"].isna().any():  # or all counts would be floats, of which six digits are shown
+        table["flops"] = pd.Series([row["flops"] for row in rows], dtype=object)
     # Last column first: each stable sort keeps the order of the ones before among its equals.
     for column in reversed(columns):
         table = table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
