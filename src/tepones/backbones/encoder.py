@@ -1,7 +1,7 @@
 """An encoder ready to be ranked: any classifier, seen as pictures → features and source-class probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class Preparation:
         pixels = torch.as_tensor(np.stack([self._square(picture) for picture in pictures])).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.float().sub_(mean).div_(std)
+
+    def at(self, pixels: int) -> "Preparation":
+        """The same preparation for an input of another side; what is cut off around it keeps its share."""
+        return replace(self, resize=round(self.resize * pixels / self.crop), crop=pixels)
 
     def _square(self, picture: np.ndarray) -> np.ndarray:
         height, width = picture.shape[:2]

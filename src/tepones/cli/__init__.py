@@ -6,7 +6,7 @@ import sys
 import click
 
 from tepones import __version__
-from tepones.cli import data, ledger, rank
+from tepones.cli import data, ledger, prune, rank
 from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 
 
@@ -153,7 +153,7 @@ def prunable(backbone: str) -> None:
     click.echo("\n".join(listing.lines(BACKBONES.load(backbone)(1))))
 
 
-for command in (rank.score, rank.rank, rank.bench, ledger.ledger, data.download):
+for command in (rank.score, rank.rank, rank.bench, prune.prune, ledger.ledger, data.download):
     commands.add_command(command)
 
 
@@ -176,8 +176,8 @@ def main() -> None:
         if error.name.partition(".")[0] == "tepones":
             raise
         _fail(f"{error.name} is not installed here: `pip install --editable '.[book]'` has what the book needs", 1)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; finished records are kept, run the command again to go on", 130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        _fail(str(error) or "interrupted; finished records are kept, run the command again to go on", 130)
 
 
 def _fail(message: str, status: int) -> None:
