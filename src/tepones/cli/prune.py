@@ -53,17 +53,17 @@ def prune(
     method = schedule if schedule in UNPRUNED else f"{criterion} {schedule}"
     for line in pictures.describe(pictures.list_pictures(data)):
         click.echo(line, err=True)
-    encoder = load(backbone, download=download)
-    prepared = encoder.preparation.at(pixels) if pixels else None
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: click.echo(shown(f"tepones: {message}"), err=True)
         try:
+            encoder = load(backbone, download=download)
+            prepared = encoder.preparation.at(pixels) if pixels else None
             table = pruner.prune(
                 encoder, method, sparsities.split(","), data, output,
                 training=training, prepared=prepared, new_head=new_head, early=early,
             )  # fmt: skip
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("interrupted; no ladder was written") from None
+            raise click.Abort("interrupted; no ladder was written") from None
     forms = {"sparsity": "{:.4f}".format, "training_accuracy": lambda share: "–" if share != share else f"{share:.4f}"}
     click.echo(table.drop(columns="file").to_string(index=False, formatters=forms))
-    click.echo(output)
+    click.echo(shown(output))

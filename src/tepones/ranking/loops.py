@@ -20,7 +20,7 @@ from tepones.backbones import training as ours
 from tepones.backbones.base import Backbone
 from tepones.backbones.from_module import Whole
 from tepones.backbones.training import AfterStep, Training
-from tepones.common.errors import TeponesError, UsageError
+from tepones.common.errors import TeponesError
 from tepones.common.progress import progress_bar
 from tepones.pruning.masks import prunable
 
@@ -91,14 +91,14 @@ def our_loop(description: str) -> Train:
 def own_loop(loop: Callable[[nn.Module], object] | None) -> Train:
     """A loop of the user's own, which trains the network that it is given, in place; None trains nothing.
 
+    Not for the schedules of `tepones.pruning.WHILE_TRAINING`.
+
     The masks are held whatever the loop does: pruned weights are set to zero after every step of every torch optimiser
     while the loop runs, and once more when it ends. Where something else than an optimiser has revived some, a warning
     says how many. The network may be moved to another device by the loop; it is taken back.
 
     Raises
     ------
-    UsageError
-        By the function returned, if the schedule prunes while it trains.
     TeponesError
         By the function returned, if the loop leaves other layers, or weights that are not finite.
     """
@@ -110,13 +110,7 @@ def own_loop(loop: Callable[[nn.Module], object] | None) -> Train:
         training: object,
         seed: int,
         masks: Mapping[str, torch.Tensor] | None = None,
-        after_step: AfterStep | None = None,
     ) -> None:
-        if after_step is not None:
-            raise UsageError(
-                "this schedule prunes while it trains, step by step: it needs training=Training(...) "
-                "(--epochs), and no loop of your own or none"
-            )
         if loop is None:
             return
         weights = prunable(backbone)

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tepones import __version__
 from tepones.backbones import BACKBONES, from_timm, from_torchvision
 from tepones.backbones.base import Backbone
 from tepones.backbones.encoder import Encoder, Preparation
@@ -22,7 +23,7 @@ from tepones.backbones.features import accuracy
 from tepones.backbones.from_module import from_module, redrawn, with_classes
 from tepones.backbones.training import Training
 from tepones.common.errors import TeponesError, UsageError, one_line, shown
-from tepones.pruning import CRITERIA, SCHEDULES, STARTS, UNPRUNED, budget
+from tepones.pruning import CRITERIA, SCHEDULES, STARTS, UNPRUNED, WHILE_TRAINING, budget
 from tepones.pruning.base import Setting
 from tepones.pruning.criteria.gradients import N_IMAGES
 from tepones.ranking import backbones, loops, zoo
@@ -32,8 +33,8 @@ from tepones.ranking.source import Source, open_source
 #: What a ladder is pruned from: a network, one that is loaded, or what `tepones.load` takes.
 Model = nn.Module | Encoder | str | Path
 
-#: Distributions that decide what a ladder is, for its manifest.
-LIBRARIES = ("tepones", "torch", "torch-pruning", "numpy", "pillow")
+#: Libraries that decide what a ladder is, for its manifest.
+LIBRARIES = ("torch", "torch-pruning", "numpy", "pillow")
 
 
 def prune(
@@ -77,7 +78,7 @@ def prune(
         What follows each pruning: the training of this project; a loop of your own, called with the network (yours,
         with its last layer in place), which trains it in place while its pruned weights are held at zero
         (`tepones.ranking.loops.own_loop`); or nothing. The schedules gradual, acdc, rigl and str prune while they
-        train, and need a `Training`; one-shot and surgeon never train.
+        train, and need a `Training`; one-shot and surgeon never train, and take one only for a new head.
     prepared : Preparation, optional
         How pictures become the input of the network, in the data and when the ladder is ranked. A network of your own
         needs it; of others it is known, and this overrides it.
@@ -118,7 +119,7 @@ def prune(
     criterion, schedule = _parse(method)
     targets = _rising(sparsities)
     ladder = _free(Path(output))
-    _check_training(training)
+    _check_training(training, schedule, new_head)
     start = _start(model, prepared, head)
     source = open_source(data, start.preparation, None if isinstance(training, Training) else N_IMAGES)
     backbone = start.backbone
@@ -127,7 +128,7 @@ def prune(
     else:
         backbone.mean, backbone.std = (0.0,) * 3, (1.0,) * 3  # prepared already
     if new_head:
-        _renew(backbone, source, training, seed)
+        _renew(backbone, source, seed)
     rewound = None
     if early is not None:
         rewound = _state(_start(early, prepared, head).backbone, backbone, new_head)
@@ -164,20 +165,15 @@ def prune(
     def judge(rung: Backbone) -> None:
         found.append(float("nan") if misfit else accuracy(rung, source.images, source.labels))
 
+    config = {"criterion": criterion, "schedule": schedule, "scope": setting.scope, "new_head": new_head}
     about = {
         "architecture": start.architecture,
         "task": {"task": source.name, "images": len(source.labels), "classes": source.n_classes},
         "side": start.preparation.crop,
         "method": method,
-        "config": {
-            "criterion": criterion,
-            "schedule": schedule,
-            "scope": "global",
-            "new_head": new_head,
-            "training": asdict(training) if isinstance(training, Training) else training and "a loop of one's own",
-        },
+        "config": config | {"training": _described(training)},
         "seed": seed,
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": {"tepones": __version__} | {name: version(name) for name in LIBRARIES},
         "preparation": asdict(start.preparation),
         "head": getattr(backbone, "head", ""),
     }
@@ -258,7 +254,7 @@ def _free(ladder: Path) -> Path:
     return ladder
 
 
-def _check_training(training: object) -> None:
+def _check_training(training: object, schedule: str, new_head: bool) -> None:
     if isinstance(training, Training):
         numbers = (training.epochs, training.learning_rate, training.batch_size)
         if not all(math.isfinite(number) and number > 0 for number in numbers):
@@ -267,6 +263,17 @@ def _check_training(training: object) -> None:
         raise UsageError(
             f"training is {type(training).__name__}; expected a Training, a function of the network, or None"
         )
+    elif training is None and new_head:
+        raise UsageError("a new last layer says nothing untrained: new_head (--new-head) needs a training (--epochs)")
+    elif schedule in WHILE_TRAINING:
+        raise UsageError(f"the schedule {schedule} prunes while it trains: it needs training=Training(...) (--epochs)")
+    if training is not None and STARTS.get(schedule) == "dense" and not new_head:
+        raise UsageError(f"the schedule {schedule} never trains: leave the training out, or take iterative, which does")
+
+
+def _described(training: Training | Callable[[nn.Module], object] | None) -> dict[str, float] | str | None:
+    """A training for a manifest."""
+    return asdict(training) if isinstance(training, Training) else training and "a loop of one's own"
 
 
 def _start(model: Model, prepared: Preparation | None, head: str) -> _Start:
@@ -286,10 +293,12 @@ def _start(model: Model, prepared: Preparation | None, head: str) -> _Start:
     zeros = budget.sparsity(model)
     if abs(model.facts.get("sparsity", zeros) - zeros) > 1e-6:
         raise UsageError(
-            f"{shown(model.name)}: has lost channels, and sparsity counts from the dense network: prune that"
+            f"{shown(model.name)}: has lost channels, and sparsity counts from the dense network; prune that one"
         )
     prepared = prepared or model.preparation
     if model.architecture in BACKBONES or model.architecture.partition(":")[0] in BACKBONES.families:
+        if head:
+            raise UsageError(f"{shown(model.name)}: its last layer is known; head is for a network of your own")
         return _Start(_named(model, prepared.crop), model.architecture, prepared, model.classifies)
     own = f"{zoo.OWN}{model.architecture.removeprefix(zoo.OWN) or type(model.model).__name__}"
     return _Start(from_module(model.model, head or model.head, prepared.crop), own, prepared, model.classifies)
@@ -314,10 +323,8 @@ def _named(encoder: Encoder, side: int) -> Backbone:
     return backbone
 
 
-def _renew(backbone: Backbone, source: Source, training: object, seed: int) -> None:
+def _renew(backbone: Backbone, source: Source, seed: int) -> None:
     """Give a backbone a newly drawn last layer for the classes of a source, in place."""
-    if training is None:
-        raise UsageError("a new last layer says nothing untrained: new_head (--new-head) needs a training (--epochs)")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         with_classes(backbone, source.n_classes)

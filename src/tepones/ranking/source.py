@@ -133,9 +133,7 @@ def _batches(data: object) -> Iterator[object]:
     try:
         yield from data
     except TypeError as error:  # of torch, where an image is no array
-        raise UsageError(
-            f"data cannot be read in batches ({one_line(error)}); expected tensors: give a transform"
-        ) from (error)
+        raise UsageError(f"data make no batches ({one_line(error)}); expected tensors: give a transform") from error
 
 
 def _images(images: object, preparation: Preparation) -> np.ndarray:
