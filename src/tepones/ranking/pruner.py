@@ -30,7 +30,7 @@ from tepones.ranking import backbones, loops, zoo
 from tepones.ranking.rungs import climb
 from tepones.ranking.source import Source, open_source
 
-#: What a ladder is pruned from: a network, one that is loaded, or what `tepones.load` takes.
+#: What a ladder is pruned from: a network, one that is loaded, or what ``tepones.load`` takes.
 Model = nn.Module | Encoder | str | Path
 
 #: Libraries that decide what a ladder is, for its manifest.
@@ -60,7 +60,7 @@ def prune(
     Parameters
     ----------
     model : nn.Module, Encoder, str or Path
-        A network of your own, which takes images (N, 3, H, H) and returns logits (N, C); or what `tepones.load`
+        A network of your own, which takes images (N, 3, H, H) and returns logits (N, C); or what ``tepones.load``
         takes, a checkpoint, a classifier of torchvision or timm, or a rung of a ladder; or the encoder that it returns.
     method : str
         Criterion and schedule, names of `tepones.pruning.CRITERIA` and `SCHEDULES`: ``"magnitude iterative"``; the
@@ -99,7 +99,7 @@ def prune(
     DataFrame
         One row for each rung: ``rung``, ``sparsity`` as stored, ``training_accuracy`` (of the images that were read,
         the share that the rung classifies right, in [0, 1]; NaN where the labels are not those of the network) and
-        ``file``, which `tepones.load` takes, for a network of your own together with the network.
+        ``file``, which ``tepones.load`` takes, for a network of your own together with the network.
 
     Raises
     ------
@@ -347,7 +347,7 @@ def _told(method: str, misfit: str | None, others: bool) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"{error}: {misfit}" if misfit else str(error)) from None
-    except TeponesError:
+    except (TeponesError, OSError):
         raise
     except Exception as error:
         if not others:
