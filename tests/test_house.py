@@ -109,6 +109,14 @@ def test_every_module_of_the_library_is_in_the_reference(module):
     assert listed or (package in MODULES and any(known.startswith(f"{name}.") for known in names_in(package)))
 
 
+def test_the_public_surface_is_there_and_importing_it_loads_neither_torch_nor_pandas():
+    program = "import sys, tepones; assert not {'torch', 'pandas'} & set(sys.modules), 'too much'\n"
+    program += "print([getattr(tepones, name).__module__ for name in ('load', 'prune', 'rank', 'score')])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    modules = "['tepones.ranking.backbones', 'tepones.ranking.pruner', 'tepones.ranking.ranker', 'tepones.scores']"
+    assert run.stdout.startswith(modules), run.stderr
+
+
 def test_imports_are_absolute():
     """Else the two tests above would miss them."""
     assert not [module for module in MODULES if any(name.startswith(".") for name in names_in(module))]

@@ -9,10 +9,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ClassMoments": "tepones.scores.moments",
+    "load": "tepones.ranking.backbones",
+    "prune": "tepones.ranking.pruner",
+    "rank": "tepones.ranking.ranker",
     "score": "tepones.scores",
 }
 
-__all__ = ["ClassMoments", "__version__", "score"]
+__all__ = ["ClassMoments", "__version__", "load", "prune", "rank", "score"]
 
 
 def __getattr__(name: str):

@@ -9,8 +9,10 @@ from dataclasses import asdict
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
-from tepones.backbones.encoder import Encoder
+from tepones.backbones.encoder import Encoder, Preparation
+from tepones.backbones.from_module import from_module
 from tepones.common.errors import TeponesError, UsageError
 from tepones.companion.study import export, plan, profiles
 from tepones.companion.study.cells import load_rung
@@ -171,6 +173,54 @@ def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
 def test_a_manifest_with_a_wrong_field_is_refused(ladder, change, part):
     _change(ladder, change)
     _refused(ladder, "manifest.json", part, "expected the manifest of a ladder")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [({"crop": 10**9}, "preparation.crop"), ({"std": [0, 1, 1]}, "preparation.std.0"), ({"resize": 8}, "larger than")],
+)
+def test_a_manifest_may_say_how_pictures_are_prepared(ladder, wrong, part):
+    said = {"resize": 40, "crop": 32, "mean": [1, 2, 3], "std": [4, 5, 6], "resampling": "bicubic"}
+    _change(ladder, lambda about: about.update(preparation=said))
+    assert zoo.load(ladder, "rung-01.safetensors.gz").preparation == Preparation(
+        40, 32, (1, 2, 3), (4, 5, 6), "bicubic"
+    )
+    _change(ladder, lambda about: about.update(preparation=said | wrong))
+    _refused(ladder, "manifest.json", part, "expected the manifest of a ladder")
+
+
+class Halved(nn.Module):
+    """Runs a layer twice, of which `shrink` knows nothing, or decides by its input, which cannot be traced."""
+
+    def __init__(self, decides):
+        super().__init__()
+        self.twice, self.decides = nn.Conv2d(3, 3, 3, padding=1), decides
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, images):
+        if self.decides and images.sum() > 1e9:
+            return images
+        return self.fc(self.twice(torch.relu(self.twice(images))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("decides", [False, True])
+def test_what_cannot_be_shrunk_has_an_empty_shrunk_budget(decides, tmp_path):
+    backbone = from_module(Halved(decides))
+    with torch.no_grad():
+        backbone.encoder.twice.weight[:, 1] = 0  # the second run does not read what the first one needs
+    about = {"architecture": "own:Halved", "side": 32, "method": "", "seed": 0}
+    zoo.write(tmp_path, [backbone], about | {"task": {}, "config": {}, "versions": {}}, lambda rung: None)
+    (rung,) = zoo.manifest(tmp_path).rungs
+    assert rung.shrunk == {} and rung.budget["flops"] > 0
+
+
+def test_a_weight_beyond_half_precision_is_refused(tmp_path):
+    backbone = from_module(Halved(False))
+    backbone.encoder.twice.weight.data[0] = 1e5
+    about = {"architecture": "own:Halved", "side": 32}
+    with pytest.raises(TeponesError, match="half precision, up to 65,504; a weight is beyond it"):
+        zoo.write(tmp_path, [backbone], about, lambda rung: None)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])

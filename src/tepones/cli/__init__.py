@@ -6,7 +6,7 @@ import sys
 import click
 
 from tepones import __version__
-from tepones.cli import complete, data, explain, ledger, rank
+from tepones.cli import complete, data, explain, ledger, prune, rank
 from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 
 
@@ -154,7 +154,7 @@ def prunable(backbone: str) -> None:
     click.echo("\n".join(listing.lines(BACKBONES.load(backbone)(1))))
 
 
-for command in (rank.score, rank.rank, explain.explain, rank.bench, ledger.ledger, data.download):
+for command in (rank.score, rank.rank, explain.explain, prune.prune, rank.bench, ledger.ledger, data.download):
     commands.add_command(command)
 
 
@@ -177,8 +177,8 @@ def main() -> None:
         if error.name.partition(".")[0] == "tepones":
             raise
         _fail(f"{error.name} is not installed here: `pip install --editable '.[book]'` has what the book needs", 1)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; finished records are kept, run the command again to go on", 130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        _fail(str(error) or "interrupted; finished records are kept, run the command again to go on", 130)
 
 
 def _fail(message: str, status: int) -> None:

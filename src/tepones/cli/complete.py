@@ -33,6 +33,20 @@ def backbones(context: click.Context, parameter: click.Parameter, incomplete: st
     return [*map(CompletionItem, _beginning(ladders, incomplete)), CompletionItem(incomplete, type="file")]
 
 
+def criteria(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What pruning can remove."""
+    from tepones.pruning import CRITERIA
+
+    return _beginning(CRITERIA, incomplete)
+
+
+def schedules(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """When pruning can remove it."""
+    from tepones.pruning import SCHEDULES
+
+    return _beginning(SCHEDULES, incomplete)
+
+
 def profiles(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Profiles of the study."""
     from tepones.common import paths

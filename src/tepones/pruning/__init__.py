@@ -42,4 +42,7 @@ STARTS = {"one-shot": "dense", "surgeon": "dense", "reinitialised": "lottery"}
 #: Schedules that remove nothing, and so have no criterion.
 UNPRUNED = {"control"}
 
-__all__ = ["CRITERIA", "SCHEDULES", "STARTS", "UNPRUNED"]
+#: Schedules that prune step by step while they train, and so need a training of this project.
+WHILE_TRAINING = {"gradual", "acdc", "rigl", "str"}
+
+__all__ = ["CRITERIA", "SCHEDULES", "STARTS", "UNPRUNED", "WHILE_TRAINING"]

@@ -6,6 +6,7 @@ each prunable weight: a tensor of the weight's shape, larger where the weight ma
 A *schedule* is a function of a backbone, its masks, a sparsity in [0, 1) and a `Setting`. The backbone is the rung
 before, unless `tepones.pruning.STARTS` says otherwise. The schedule turns it, in place, into the rung of this sparsity
 and returns the masks of that rung, which are nested in the masks it was given unless its own docstring says otherwise.
+It trains by `tepones.backbones.training.train`, imported by that name: `tepones.ranking.loops` puts another one there.
 """
 
 from collections.abc import Callable, Mapping

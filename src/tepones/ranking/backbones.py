@@ -1,15 +1,53 @@
 """What the names that a user gives stand for: files, folders, ladders of the zoo, classifiers of two libraries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from torch import nn
+
 from tepones.backbones.encoder import Encoder
-from tepones.common.errors import TeponesError, UsageError, as_text
+from tepones.common.errors import TeponesError, UsageError, as_text, shown
 from tepones.ranking import checkpoints, formats, networks, onnx_files, zoo
 from tepones.ranking.onnx_files import OnnxEncoder
+from tepones.ranking.pictures import listed
 
 #: Ends of the names of files that hold a backbone.
 SUFFIXES = (*formats.SUFFIXES, onnx_files.SUFFIX)
+
+
+def load(
+    name: str | Path, model: nn.Module | None = None, *, download: bool = False, untrained: bool = False
+) -> Encoder | OnnxEncoder:
+    """Load the one backbone that a name stands for.
+
+    Parameters
+    ----------
+    name : str or Path
+        As `load_backbones` takes it; of a folder with several checkpoints or rungs, one of these.
+    model : nn.Module, optional
+        For a rung of a network of your own, which has no name here: that network, dense. A copy of it is filled.
+    download, untrained : bool
+        As `load_backbones` takes them.
+
+    Returns
+    -------
+    Encoder or OnnxEncoder
+        Called with what its `preparation` makes of pictures, it returns features and source-class probabilities.
+
+    Raises
+    ------
+    UsageError
+        If the name stands for nothing, or for several; if `model` is missing, or not needed.
+    TeponesError
+        If a file is damaged, or of another network; one line that names it.
+    """
+    found = list(_loaders(str(name), download, untrained, model))
+    if len(found) > 1:
+        raise UsageError(f"{shown(name)}: stands for {len(found)} backbones; name one: {listed([o for o, _ in found])}")
+    encoder = found[0][1]()
+    if model is not None and not (isinstance(encoder, Encoder) and encoder.architecture.startswith(zoo.OWN)):
+        raise UsageError(f"{shown(name)}: no rung of a network of your own: leave the model out")
+    return encoder
 
 
 def load_backbones(
@@ -60,15 +98,17 @@ def left_out_row(name: str, error: TeponesError) -> dict[str, object]:
     return {"backbone": as_text(name), "reason": as_text(reason), "failed": True}
 
 
-def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, object]]:
+def _loaders(
+    name: str, download: bool, untrained: bool, model: nn.Module | None = None
+) -> Iterator[tuple[str, Callable[[], Encoder | OnnxEncoder]]]:
     """The encoders that a name stands for, each as a name for messages and a function that loads it."""
     path = Path(name)
     architecture, equals, file = name.partition("=")
     program, colon, tensor = name.partition(f"{onnx_files.SUFFIX}:")
     if path.is_dir():
-        yield from _inside(path)
+        yield from _inside(path, model)
     elif path.is_file() and (path.parent / zoo.MANIFEST).is_file():
-        yield name, lambda: zoo.load(path.parent, path.name)
+        yield name, lambda: zoo.load(path.parent, path.name, model)
     elif path.is_file():
         yield name, lambda: _load_file(path)
     elif equals:
@@ -87,16 +127,16 @@ def _loaders(name: str, download: bool, untrained: bool) -> Iterator[tuple[str, 
                 f"ladders are: {', '.join(zoo.names()) or 'none'}"
             )
         if rung:
-            yield name, lambda: zoo.load(zoo.folder() / ladder, f"{rung}{zoo.SUFFIX}")
+            yield name, lambda: zoo.load(zoo.folder() / ladder, f"{rung}{zoo.SUFFIX}", model)
         else:
-            yield from _inside(zoo.folder() / ladder)
+            yield from _inside(zoo.folder() / ladder, model)
 
 
-def _inside(folder: Path) -> Iterator[tuple[str, object]]:
+def _inside(folder: Path, model: nn.Module | None) -> Iterator[tuple[str, Callable[[], Encoder | OnnxEncoder]]]:
     """Rungs of a ladder's folder, or checkpoints of any other."""
     if (folder / zoo.MANIFEST).is_file():
         for rung in zoo.manifest(folder).rungs:
-            yield f"{folder.name}/{rung.file}", lambda file=rung.file: zoo.load(folder, file)
+            yield f"{folder.name}/{rung.file}", lambda file=rung.file: zoo.load(folder, file, model)
         return
     files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
     if not files:

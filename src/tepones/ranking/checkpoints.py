@@ -36,8 +36,8 @@ Grey = Annotated[float, Field(allow_inf_nan=False)]
 Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Preparation(Strict):
-    """What the metadata of a file say of its pictures: the fields of `Preparation`."""
+class StoredPreparation(Strict):
+    """What the metadata of a file, or the manifest of a ladder, say of pictures: the fields of `Preparation`."""
 
     resize: Pixels
     crop: Pixels
@@ -304,7 +304,7 @@ def _metadata(path: Path, written: Mapping[str, str]) -> Metadata:
     if "preparation" not in written:
         return architecture, None
     try:
-        prepared = _Preparation.model_validate_json(written["preparation"])
+        prepared = StoredPreparation.model_validate_json(written["preparation"])
     except ValidationError as error:
         raise TeponesError(f"{path}: preparation in its metadata: {first_error(error)}") from None
     return architecture, Preparation(**prepared.model_dump())

@@ -5,6 +5,9 @@ the rungs are and holds the SHA-256 of each file. Weights of convolutions and li
 precision; all other tensors are exact. What the manifest says of a rung
 (accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has fewer channels than its
 architecture says; sparsity always counts from the dense architecture.
+
+A ladder of a network of one's own, which has no name here, is read into that network: nothing that a manifest names is
+ever imported.
 """
 
 import gzip
@@ -24,18 +27,23 @@ from torch import nn
 
 from tepones.backbones import BACKBONES
 from tepones.backbones.base import Backbone
-from tepones.backbones.encoder import LAYERS, Encoder
+from tepones.backbones.encoder import LAYERS, Encoder, Preparation
+from tepones.backbones.from_module import from_module
 from tepones.common import paths
 from tepones.common.config import Strict, first_error
-from tepones.common.errors import TeponesError, UsageError, choose, one_line
+from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 from tepones.common.files import write_atomically
 from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
 from tepones.pruning.masks import n_weights
 from tepones.pruning.resize import resize
 from tepones.ranking import networks
+from tepones.ranking.checkpoints import StoredPreparation
 
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors.gz"
+
+#: Before the class of a network of one's own, where other networks have their name.
+OWN = "own:"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -53,7 +61,7 @@ class Rung(Strict):
     budget : dict
         Fields of `tepones.pruning.budget.Budget`, of the rung as it is stored.
     shrunk : dict
-        The same after `tepones.pruning.shrink.shrink`.
+        The same after `tepones.pruning.shrink.shrink`; empty for a network that cannot be shrunk.
     """
 
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors\.gz$")]
@@ -70,8 +78,9 @@ class Manifest(Strict):
     Attributes
     ----------
     architecture : str
+        Name in the registry of backbones; ``own:CLASS`` for a network of one's own, whose class is only told.
     task : dict
-        The source task: name and images of each class.
+        The source task: its name, and how many images.
     side : int
         Pixels of the side of its images.
     method : str
@@ -86,6 +95,10 @@ class Manifest(Strict):
         Of the libraries that made it.
     rungs : tuple of Rung
         From dense to sparsest.
+    preparation : StoredPreparation or None
+        How pictures become the input; None for what is usual for the architecture at this side.
+    head : str
+        Name of the last layer of a network of one's own.
     """
 
     format: Literal[3]
@@ -98,6 +111,8 @@ class Manifest(Strict):
     values: Literal["float16"]
     versions: dict[str, str]
     rungs: Annotated[tuple[Rung, ...], Field(min_length=1)]
+    preparation: StoredPreparation | None = None
+    head: str = ""
 
 
 def folder() -> Path:
@@ -121,15 +136,22 @@ def manifest(ladder: Path) -> Manifest:
         raise TeponesError(f"{path}: {first_error(error)}; expected the manifest of a ladder") from None
 
 
-def load(ladder: Path, file: str) -> Encoder:
+def load(ladder: Path, file: str, model: nn.Module | None = None) -> Encoder:
     """Load a rung: the file of this name in the folder of a ladder.
+
+    Parameters
+    ----------
+    ladder : Path
+    file : str
+    model : nn.Module, optional
+        For a ladder of a network of one's own: the dense network, of which a copy is filled with the stored weights.
 
     Raises
     ------
     TeponesError
         If the file is missing or its checksum, tensors or sparsity are not those of the manifest.
     UsageError
-        If the manifest has no such rung.
+        If the manifest has no such rung, or it is of a network of one's own and `model` is missing, or the other way.
     """
     about = manifest(ladder)
     rungs = {rung.file: rung for rung in about.rungs}
@@ -141,10 +163,7 @@ def load(ladder: Path, file: str) -> Encoder:
         raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
     if hashlib.sha256(content).hexdigest() != rung.sha256:
         raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
-    try:
-        model = BACKBONES.load(about.architecture)(1)
-    except UsageError as error:
-        raise TeponesError(f"{path}: a ladder is of a backbone; {error}") from None
+    model = _skeleton(path, about, model)
     n_dense = n_weights(model)
     try:
         state = safetensors.torch.load(_unpack(content, model))
@@ -159,7 +178,9 @@ def load(ladder: Path, file: str) -> Encoder:
         f"{ladder.name}/{file.removesuffix(SUFFIX)}",
         about.architecture,
         model,
-        networks.preparation(about.architecture, about.side),
+        Preparation(**about.preparation.model_dump())
+        if about.preparation
+        else networks.preparation(about.architecture, about.side),
         {"sparsity": rung.sparsity}
         | ({} if rung.source_accuracy is None else {"source_accuracy": rung.source_accuracy}),
     )
@@ -184,19 +205,17 @@ def write(
     backbones : iterable of Backbone
         The rungs, from dense to sparsest. Their weights are rounded in place.
     about : mapping of str to object
-        The fields of `Manifest` that are not measured here: architecture, task, side, method, config, seed, versions.
+        The fields of `Manifest` that are not measured here: architecture, task, side, method, config, seed, versions,
+        and those that may be left out.
     source_accuracy : callable
         What a rounded backbone reaches on the source task, in [0, 1]; None if that is not known.
 
     Raises
     ------
     TeponesError
-        If a backbone cannot be shrunk.
+        If a weight is beyond the range of half precision.
     """
-    # Here, not above: reading the zoo does not shrink, and the import takes seconds.
-    from tepones.pruning.shrink import shrink
-
-    preparation = networks.preparation(about["architecture"], about["side"])
+    preparation = Preparation(about["side"], about["side"])
     rungs: list[dict[str, Any]] = []
     for level, model in enumerate(backbones):
         if level == 0:
@@ -213,11 +232,49 @@ def write(
                 "sparsity": 1 - nonzero_weights(encoder) / n_dense,
                 "source_accuracy": source_accuracy(model),
                 "budget": asdict(budget(encoder)),
-                "shrunk": asdict(budget(Encoder("", about["architecture"], shrink(model), preparation))),
+                "shrunk": _shrunk_budget(encoder),
             }
         )
     whole = {"format": 3, **about, "values": "float16", "rungs": rungs}
     write_atomically(ladder / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
+
+
+def _skeleton(path: Path, about: Manifest, model: nn.Module | None) -> Backbone:
+    """A backbone of the architecture of a ladder: built by its name, or a copy of a network of one's own."""
+    if about.architecture.startswith(OWN):
+        own = shown(about.architecture.removeprefix(OWN))
+        if model is None:
+            raise UsageError(
+                f"{path}: a rung of a network of your own ({own}), which no file can bring; load it into the dense "
+                "network: tepones.load(FILE, model)"
+            )
+        try:
+            return from_module(model, about.head, about.side)
+        except UsageError as error:
+            raise UsageError(f"{path}: a rung of a network of your own ({own}); {error}") from None
+    if model is not None:
+        raise UsageError(f"{path}: a rung of {shown(about.architecture)}, which is built by name: leave the model out")
+    try:
+        return BACKBONES.load(about.architecture)(1)
+    except UsageError as error:
+        raise TeponesError(f"{path}: a ladder is of a backbone; {error}") from None
+
+
+def _shrunk_budget(encoder: Encoder) -> dict[str, float]:
+    """The budget of a shrunk backbone; empty if it cannot be shrunk, which networks of all kinds need not."""
+    # Here, not above: reading the zoo does not shrink, and the import takes seconds.
+    from tepones.pruning.shrink import shrink
+
+    side = encoder.preparation.crop
+    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    try:
+        small = Encoder("", encoder.architecture, shrink(encoder.model), encoder.preparation)
+        (found, _), (expected, _) = small(pictures), encoder(pictures)
+    except Exception:  # what is known of tracing and cutting a network holds for usual ones; others raise of every kind
+        return {}
+    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
+        return {}
+    return asdict(budget(small))
 
 
 def _unpack(content: bytes, model: nn.Module) -> bytes:
@@ -240,6 +297,8 @@ def _round(model: nn.Module) -> None:
     """Round the weights to what half precision can hold."""
     for weight in _prunable(model):
         weight.copy_(weight.half().float())
+        if not weight.isfinite().all():
+            raise TeponesError("a ladder holds half precision, up to 65,504; a weight is beyond it, or not a number")
 
 
 def _state(model: nn.Module) -> dict[str, torch.Tensor]:
