@@ -1,6 +1,5 @@
 """`tepones prune` as a user meets it: a folder of pictures in, a ladder out that `tepones rank` takes."""
 
-import re
 
 import pytest
 import torch
@@ -40,7 +39,7 @@ def test_a_folder_and_a_checkpoint_become_a_ladder_that_can_be_ranked(place, pru
     header, *rows, written = run.stdout.splitlines()
     assert header.split() == ["rung", "sparsity", "training_accuracy"] and written == str(place / "ladder")
     assert [row.split()[:3] for row in rows] == [["0", "0", "%"], ["1", "50", "%"], ["2", "90", "%"]]
-    assert all(re.fullmatch(r"[01]\.\d{4}", row.split()[2]) for row in rows)
+    assert all(0 <= float(row.split()[3]) <= 100 for row in rows)
     about = zoo.manifest(place / "ladder")
     assert (about.method, about.side, about.task["task"]) == ("magnitude iterative", 24, "pictures")
     assert about.config["training"]["learning_rate"] == 0.05
