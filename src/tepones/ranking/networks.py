@@ -165,15 +165,20 @@ def converted(name: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.T
     conversion = getattr(sys.modules[entry.__module__], "checkpoint_filter_fn", None)
     if conversion is None:
         return None
-    with OnMeta():
-        network = build(name, 1)
     try:
         with torch.no_grad(), contextlib.redirect_stdout(None):
-            found = conversion(dict(state), network)
+            found = conversion(dict(state), _shape_of(name))
     except Exception:  # whatever it runs into on names that it does not know
         return None
     tensors = isinstance(found, Mapping) and all(isinstance(value, torch.Tensor) for value in found.values())
     return dict(found) if tensors else None
+
+
+@cache
+def _shape_of(name: str) -> nn.Module:
+    """A network without memory for its weights."""
+    with OnMeta():
+        return build(name, 1)
 
 
 def _of_torchvision(name: str) -> Preparation:

@@ -57,9 +57,9 @@ class OnnxEncoder:
     n_features : int
         D, the size of the feature.
     n_classes : int
-        C_s, the number of source classes; 1 if it does not `classifies`.
+        C_s, the number of source classes; 1 where there are no source-class probabilities.
     classifies : bool
-        Whether there are source-class probabilities.
+        Whether there are such probabilities.
     session : onnxruntime.InferenceSession
         Its outputs are the features and, if it classifies, the logits or probabilities.
     graph : onnx.ModelProto
@@ -73,9 +73,9 @@ class OnnxEncoder:
     content : str
         Hash of the whole program with its constants.
     facts : dict of str to float
-        What is known besides: nothing.
+        What is known besides the weights.
     trained : bool
-        True.
+        Always true: a file does not say otherwise.
     notes : tuple of str
         What was assumed, for people.
     """
