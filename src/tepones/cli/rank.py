@@ -92,9 +92,12 @@ def rank(
         pixels=pixels,
     )
     if form == "json":
-        click.echo(_json({"ranking": ranked.table, "left_out": ranked.left_out}))
+        advice = {"deciding": ranked.deciding, "advice": list(ranked.advice)}
+        click.echo(_json({"ranking": ranked.table, "left_out": ranked.left_out} | advice))
     elif len(ranked.table):
         click.echo(_text(ranked.table, form))
+        for line in ranked.advice:
+            click.echo(line, err=form == "csv")
     if ranked.damaged:
         click.echo(f"{len(ranked.damaged):,} damaged left out: {listed(ranked.damaged)}", err=True)
     for backbone, reason in zip(ranked.left_out["backbone"], ranked.left_out["reason"], strict=True):
@@ -163,6 +166,8 @@ def _json(content: object) -> str:
     def plain(value: object) -> object:
         if isinstance(value, dict):
             return {name: plain(part) for name, part in value.items()}
+        if isinstance(value, str | list):
+            return value
         return value.map(_rounded).to_dict("records")
 
     return json.dumps(plain(content), indent=1, ensure_ascii=False)

@@ -14,6 +14,7 @@ from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common.errors import TeponesError, UsageError, one_line, shown
 from tepones.common.progress import progress_bar
 from tepones.pruning import budget
+from tepones.ranking import certainty
 from tepones.ranking.backbones import left_out_row, load_backbones
 from tepones.ranking.pictures import Damaged, listed
 from tepones.ranking.target import Target, open_target
@@ -36,8 +37,10 @@ class Ranking:
     Attributes
     ----------
     table : DataFrame
-        One row for each backbone, best first: ``rank``, ``backbone``, one column for each score, ``null`` (the
-        first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
+        One row for each backbone, best first: ``rank``, ``backbone``, ``first`` (the probability that it is the first
+        with other images of the same classes), ``rank_low`` and ``rank_high`` (the interval of its rank; both as
+        `tepones.ranking.certainty.certainty` defines them), one column for each score, the deciding one first, ``null``
+        (that score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
         the side of a picture, in brackets those of the shorter side before the square is cut from the centre),
         ``features``, ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of
         the encoder in a compressed file) and ``flops`` (of one picture).
@@ -45,7 +48,11 @@ class Ranking:
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
     deciding : str
-        The column of the score that decides the order; `null` belongs to it.
+        The column of the score that decides the order and the certainty: of the first score, unless that says nothing
+        with so few images.
+    advice : tuple of str
+        Lines that say which score decides, if not the first one, and what to do next
+        (`tepones.ranking.certainty.advice`); none where there is nothing to rank.
     damaged : tuple of Damaged
         Pictures that could not be decoded; the ranking is one without them.
     """
@@ -53,6 +60,7 @@ class Ranking:
     table: pd.DataFrame
     left_out: pd.DataFrame
     deciding: str
+    advice: tuple[str, ...] = ()
     damaged: tuple[Damaged, ...] = ()
 
 
@@ -78,7 +86,9 @@ def rank(
         As `load_backbones` takes them, or loaded already.
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
-        share a rank.
+        share a rank. A score that `tepones.scores.behaviour` calls blind or reversed where N ≤ D decides only if half
+        of the images, which say how sure it is, are more than the active features of every backbone; else the next
+        one decides, or the default where none that is named can.
     max_bytes, max_flops : int, optional
         Leave out backbones whose encoder takes more bytes in a compressed file, or more floating-point operations for
         one picture.
@@ -88,13 +98,14 @@ def rank(
         Side of the input of every backbone, in place of its own; what is cut off around it keeps its share. To
         override more, load a backbone with a `Preparation`: `tepones.ranking.checkpoints.load`.
     seed : int
-        Decides everything random in the scores.
+        Decides everything random in the scores, and the redraws that say how sure the ranking is.
 
     Returns
     -------
     Ranking
         Cost: one decode of each picture and one forward pass of each backbone; features are kept in a temporary
-        file, 4·N·D bytes for each backbone.
+        file, 4·N·D bytes for each backbone. No network runs again for the certainty; what that costs,
+        `tepones.ranking.certainty` says.
 
     Raises
     ------
@@ -133,7 +144,7 @@ def rank(
             left_out.append({"backbone": encoder.name, "reason": reason, "failed": False})
             encoders.remove(encoder)
         costs[encoder.name] = cost
-    rows, columns = [], list(scores)
+    scored, rows, spreads, columns = [], [], [], list(scores)
     with tempfile.TemporaryDirectory(prefix="tepones-") as folder:
         outputs, rows_of, damaged = _run(opened, encoders, bool(asking), Path(folder))
         labels = opened.labels[rows_of]
@@ -143,17 +154,32 @@ def rank(
                 "sparsity": budget.sparsity(encoder),
                 "nonzero_weights": budget.nonzero_weights(encoder),
             } | encoder.facts
+            given = {"probabilities": probabilities, "facts": facts, "seed": seed}
             try:
-                table = score(features, labels, list(scores), probabilities=probabilities, facts=facts, seed=seed)
+                table = score(features, labels, list(scores), **given)
             except TeponesError as error:
                 left_out.append(left_out_row(encoder.name, error))
                 continue
+            scored.append((encoder, features, given, table))
+        name, advice = _deciding(list(scores), [table for *_, table in scored])
+        for encoder, features, given, table in scored:
+            try:
+                if name not in scores:
+                    table = pd.concat([score(features, labels, [name], **given), table])
+                spreads.append(certainty.deviations(features, labels, name, **given))
+            except TeponesError as error:
+                left_out.append(left_out_row(encoder.name, error))
+                continue
+            table = table.sort_values("score", key=lambda names: names != name, kind="stable")  # the deciding one first
             columns = _columns(table)
-            about = {name: facts[name] for name in ("sparsity", "nonzero_weights")}
+            about = {fact: given["facts"][fact] for fact in ("sparsity", "nonzero_weights")}
             rows.append(_row(encoder, table) | about | costs[encoder.name])
-        del outputs  # Windows removes no file that is still mapped
+        del outputs, scored  # Windows removes no file that is still mapped
+    ranked = _sorted(rows, spreads, columns, seed)
+    if len(ranked) > 1:
+        advice = (*advice, certainty.advice(ranked, len(labels)))
     left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    return Ranking(_sorted(rows, columns), left_out, columns[0], tuple(damaged))
+    return Ranking(ranked, left_out, columns[0], advice, tuple(damaged))
 
 
 def _at(preparation: Preparation, pixels: int) -> Preparation:
@@ -243,6 +269,23 @@ def _refuse_too_few(target: Target, label: int, of_class: Sequence[Damaged], dam
         )
 
 
+def _deciding(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[str, tuple[str, ...]]:
+    """Name of the score that decides, and a line that says why if it is not the first of the names."""
+    few = [table for table in tables if table["n"][0] <= 2 * table["active_features"][0]]
+    if not few:
+        return names[0], ()
+    silent = {name for name in names if SCORES.load(name).behaviour.few_rows in ("blind", "reversed")}
+    name = next((name for name in names if name not in silent), DEFAULT_SCORES[0])
+    if name == names[0]:
+        return name, ()
+    images, most = few[0]["n"][0], max(table["active_features"][0] for table in few)
+    line = (
+        f"{names[0]} says nothing with {images:,} images and {most:,} active features, of which it needs more than two "
+        f"images each: {name} decides"
+    )
+    return name, (line,)
+
+
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
     first, crop, resize = table.iloc[0], encoder.preparation.crop, encoder.preparation.resize
     flags = {"N ≤ D": first["n_le_d"], "saturated": first["saturated"], "untrained": not encoder.trained}
@@ -262,11 +305,16 @@ def _columns(table: pd.DataFrame) -> list[str]:
     return [f"{name}:{part}" if part else name for name, part in zip(table["score"], table["part"], strict=True)]
 
 
-def _sorted(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
-    """Best first: by the first column, which gives the rank; among equals by the next ones, then as they were given."""
+def _sorted(rows: list[dict[str, object]], spreads: list[np.ndarray], columns: list[str], seed: int) -> pd.DataFrame:
+    """Best first: by the first column, which gives the rank; among equals by the next ones, then as they were given.
+
+    `spreads` are the deviations of the first column, from which the certainty is computed.
+    """
     table = pd.DataFrame(rows)
     if table.empty:
         return table
+    sure = certainty.certainty(table[columns[0]].to_numpy(), np.column_stack(spreads), seed)
+    table = pd.concat([table[["backbone"]], sure, table.drop(columns="backbone")], axis=1)
     # Last column first: each stable sort keeps the order of the ones before among its equals.
     for column in reversed(columns):
         table = table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
