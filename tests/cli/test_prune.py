@@ -1,6 +1,5 @@
 """`tepones prune` as a user meets it: a folder of pictures in, a ladder out that `tepones rank` takes."""
 
-
 import pytest
 import torch
 from PIL import Image

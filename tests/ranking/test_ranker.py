@@ -22,7 +22,7 @@ from tepones.backbones.features import extract
 from tepones.backbones.training import Training, train
 from tepones.common.errors import TeponesError, UsageError
 from tepones.pruning import budget, masks
-from tepones.ranking import checkpoints, networks, zoo
+from tepones.ranking import certainty, checkpoints, networks, zoo
 from tepones.tasks import folder as folders
 
 #: What standard error says of `photos`.
@@ -181,6 +181,86 @@ def test_among_equals_the_next_score_decides_and_the_rank_is_shared(mine, photos
     assert table["logme"].is_monotonic_decreasing and table["backbone"].tolist() == ["trained", "untrained"]
 
 
+def test_certainty_runs_no_network_again(models, photos, monkeypatch):
+    """Each backbone sees each picture once; every redraw is made of the features."""
+    seen = []
+    monkeypatch.setattr(
+        Encoder, "__call__", lambda self, batch, call=Encoder.__call__: seen.append(len(batch)) or call(self, batch)
+    )
+    encoders = [Encoder(name, "small-resnet", model, Preparation()) for name, model in models.items()]
+    for scores in (["lda_accuracy"], ["gaussian"]):
+        seen.clear()
+        ranked = ranking.rank(photos, encoders, scores)
+        assert sum(seen) == 3 * 200
+        assert ranked.table["first"].sum() == pytest.approx(1) and len(ranked.advice) == 1
+
+
+def test_certainty_is_that_of_the_features_whatever_the_order_of_the_table(models, photos):
+    encoders = [
+        Encoder(name, "small-resnet", models[name], Preparation()) for name in ("untrained", "pruned", "trained")
+    ]
+    ranked = ranking.rank(photos, encoders, ["gaussian"], seed=3)
+    opened = folders.open_folder(photos)
+    pictures = np.stack([folders.decode(file) for file in opened.files])
+    features = {name: extract(models[name], pictures) for name in models}
+    spreads = [certainty.deviations(features[e.name], opened.labels, "gaussian", seed=3) for e in encoders]
+    by_name = ranked.table.set_index("backbone").loc[[encoder.name for encoder in encoders]]
+    sure = certainty.certainty(by_name["gaussian"].to_numpy(), np.column_stack(spreads), 3)
+    np.testing.assert_allclose(by_name[["first", "rank_low", "rank_high"]], sure, atol=0.02)
+    assert ranked.advice == (certainty.advice(ranked.table, 200),)
+    pd.testing.assert_frame_equal(ranked.table, ranking.rank(photos, encoders, ["gaussian"], seed=3).table)
+
+
+def test_one_backbone_alone_is_first_and_nothing_is_advised(mine, photos):
+    ranked = ranking.rank(photos, [mine / "trained.safetensors"])
+    assert ranked.table.loc[0, ["rank", "first", "rank_low", "rank_high"]].tolist() == [1, 1, 1, 1]
+    assert ranked.advice == ()
+
+
+@pytest.fixture(scope="module")
+def few(photos, tmp_path_factory):
+    """Ten pictures of each class: fewer than features."""
+    folder = tmp_path_factory.mktemp("few")
+    for file in sorted(photos.glob("*/*.png")):
+        place = folder / file.parent.name
+        place.mkdir(exist_ok=True)
+        if len(list(place.iterdir())) < 10:
+            shutil.copy(file, place)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("scores", "deciding"),
+    [
+        (["h_score"], "lda_accuracy"),
+        (["wilks", "h_score", "knn", "logme"], "knn"),
+        (["h_score", "lda_accuracy"], "lda_accuracy"),
+    ],
+)
+def test_a_score_that_is_blind_with_few_images_does_not_decide(models, few, scores, deciding):
+    encoders = [Encoder(name, "small-resnet", model, Preparation()) for name, model in models.items()]
+    ranked = ranking.rank(few, encoders, scores)
+    table = ranked.table
+    assert ranked.deciding == deciding and table[deciding].is_monotonic_decreasing
+    assert list(table.columns[5:-8]) == [deciding, *(name for name in scores if name != deciding), "null"]
+    pd.testing.assert_series_equal(table["null"], ranking.rank(few, encoders, [deciding]).table["null"])
+    assert len(ranked.advice) == 2 and f"{scores[0]} says nothing with 40 images" in ranked.advice[0]
+    assert ranked.advice[0].endswith(f": {deciding} decides")
+
+
+def test_with_images_enough_the_first_score_decides_whichever_it_is(models, photos):
+    names = ("trained", "pruned")
+    encoders = [Encoder(name, "small-resnet", models[name], Preparation()) for name in names]
+    # 200 images are more than all features, but half of them are not; of the pruned one, few features are active.
+    assert ranking.rank(photos, encoders[:1], ["h_score"]).deciding == "lda_accuracy"
+    assert ranking.rank(photos, encoders[1:], ["h_score"]).deciding == "h_score"
+    rows = np.repeat(np.arange(200), 2)
+    opened = folders.open_folder(photos)
+    target = ranking.Target("twice", opened.labels[rows], [folders.decode(opened.files[row]) for row in rows])
+    ranked = ranking.rank(target, encoders, ["h_score", "logme"])
+    assert ranked.deciding == "h_score" and len(ranked.advice) == 1
+
+
 def test_a_score_whose_input_is_missing_leaves_the_backbone_out(mine, photos):
     ranked = ranking.rank(photos, [mine / "trained.safetensors"], ["source_accuracy"])
     assert ranked.table.empty
@@ -221,18 +301,21 @@ def test_rank_prints_a_table_and_exits_0(tepones_command, mine, photos):
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", *files)
     assert (status, told) == (0, [])
     lines = out.splitlines()
-    assert lines[0].split()[:4] == ["rank", "backbone", "lda_accuracy", "null"]
-    assert len(lines) == 4 and lines[1].split()[1] == "trained"
+    assert lines[0].split()[:6] == ["rank", "backbone", "first", "ranks", "lda_accuracy", "null"]
+    assert len(lines) == 5 and lines[1].split()[1] == "trained"
+    assert lines[4] == ranking.rank(photos, files).advice[0]
 
 
 def test_rank_as_csv_and_json_say_the_same(tepones_command, mine, photos):
     command = ("rank", "--task", photos, "--backbones", mine, "--scores", "logme, gaussian")
-    rows = list(csv.DictReader(io.StringIO(tepones_command(*command, "--format", "csv")[1])))
+    _, out, told = tepones_command(*command, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
     found = json.loads(tepones_command(*command, "--format", "json")[1])
-    assert found["left_out"] == []
+    assert found["left_out"] == [] and found["deciding"] == "logme" and found["advice"] == told
     assert [row["backbone"] for row in rows] == [row["backbone"] for row in found["ranking"]]
-    assert [float(row["logme"]) for row in rows] == [row["logme"] for row in found["ranking"]]
-    assert list(rows[0])[:4] == ["rank", "backbone", "logme", "gaussian"]
+    for column in ("logme", "first", "rank_low", "rank_high"):
+        assert [float(row[column]) for row in rows] == [row[column] for row in found["ranking"]]
+    assert list(rows[0])[:6] == ["rank", "backbone", "first", "rank_low", "rank_high", "logme"]
 
 
 def test_rank_writes_a_chart_that_loads_nothing(tepones_command, mine, photos, tmp_path):
@@ -263,6 +346,7 @@ def test_a_budget_leaves_out_what_is_above_it(tepones_command, mine, photos, opt
     kept = [row["backbone"] for row in csv.DictReader(io.StringIO(out))]
     assert status == 0
     assert sorted(kept) == sorted(costs[costs <= limit].index)
+    told = [line for line in told if line.startswith("left out")]
     assert len(told) == 3 - len(kept) and all(f"the limit is {limit:,}" in line for line in told)
 
 
@@ -320,7 +404,7 @@ def test_a_backbone_with_broken_weights_is_left_out(tepones_command, mine, photo
     broken.encoder[0].weight.data[0] = value
     checkpoints.write(mine / "broken.safetensors", broken, "small-resnet")
     status, out, told = tepones_command("rank", "--task", photos, "--backbones", mine)
-    assert status == 1 and len(out.splitlines()) == 4
+    assert status == 1 and len(out.splitlines()) == 5
     assert len(told) == 1 and "broken" in told[0] and "nan" in told[0] and reason in told[0]
 
 

@@ -19,6 +19,13 @@ WORDS = {
     ),
     "untrained": "Flag: the backbone has initial weights (--untrained), as a control.",
     "rank": "Column: 1 is best; equal values of the score that decides share a rank.",
+    "first": (
+        "Column: probability that the backbone would be the first with another set of as many images of these classes."
+    ),
+    "ranks": (
+        "Column (rank_low and rank_high in CSV and JSON): interval of the rank with such images. Backbones whose "
+        "interval begins at 1 cannot be told apart from the first: label more images, or try each of them."
+    ),
     "null": (
         "Column: the value of the score that decides on shuffled labels of the same images. What it is above that, it "
         "owes to the labels."

@@ -1,11 +1,15 @@
 """The commands for people's own features, backbones and pictures: score, rank, bench."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from tepones.cli import complete, text
 from tepones.common.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
@@ -103,9 +107,11 @@ def rank(
 
     A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, an ONNX
     file or FILE.onnx:TENSOR, a folder of such files, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision
-    or timm by its name (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded
-    are listed on standard error, and the exit status is 1. What was chosen, left out or assumed of the others is told
-    there too, and of a folder of images the classes found, what was skipped and what is damaged.
+    or timm by its name (resnet18, timm:resnet18). The first score decides the order. The line under the table says
+    whether to take the first backbone, or which cannot be told apart with these images; `tepones explain` explains the
+    columns. Backbones that cannot be loaded are listed on standard error, and the exit status is 1. What was chosen,
+    left out or assumed of the others is told there too, and of a folder of images the classes found, what was skipped
+    and what is damaged.
     """
     from tepones import ranking
     from tepones.ranking.pictures import listed
@@ -124,13 +130,17 @@ def rank(
         pixels=pixels,
     )
     if form == "json":
-        click.echo(text.as_json({"ranking": ranked.table, "left_out": ranked.left_out, "notes": ranked.notes}))
+        about = {"notes": ranked.notes, "deciding": ranked.deciding, "advice": list(ranked.advice)}
+        click.echo(text.as_json({"ranking": ranked.table, "left_out": ranked.left_out} | about))
+    elif form == "csv" and len(ranked.table):
+        click.echo(text.table(ranked.table, form))
     elif len(ranked.table):
         # Who has named the scores wants to see them.
         others = set() if scores else {*ranking.DEFAULT_SCORES} - {ranked.deciding}
-        hidden = set() if wide or form == "csv" else {*_WIDE, *others} & {*ranked.table.columns}
-        formats = {"sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
-        click.echo(text.table(ranked.table.drop(columns=list(hidden)), form, formats, wide))
+        click.echo(_for_people(ranked.table, set() if wide else {*_WIDE, *others}))
+    for line in ranked.advice:
+        if form != "json":
+            click.echo(shown(line), err=form == "csv")
     if ranked.damaged:
         click.echo(f"{len(ranked.damaged):,} damaged left out: {listed(ranked.damaged)}", err=True)
     for backbone, notes in ranked.notes.groupby("backbone", sort=False)["note"]:
@@ -183,3 +193,11 @@ def _names(text: str | None) -> list[str] | None:
     if not names:
         raise UsageError(f"--scores {text!r} names no score; expected names separated by commas")
     return names
+
+
+def _for_people(table: "pd.DataFrame", hidden: set[str]) -> str:
+    """The table of a ranking but for some columns; the interval of a rank is one of them."""
+    ranks = [f"{low}–{high}" for low, high in zip(table["rank_low"], table["rank_high"], strict=True)]
+    table = table.drop(columns=[name for name in table if name in hidden or name == "rank_high"])
+    formats = {"first": text.percent, "sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
+    return text.table(table.assign(rank_low=ranks).rename(columns={"rank_low": "ranks"}), "table", formats, not hidden)

@@ -55,11 +55,13 @@ def table(frame: "pd.DataFrame", form: str, formats: Formats | None = None, wide
 
 
 def as_json(content: object) -> str:
-    """Tables, also in a dictionary, as JSON with six digits and NaN as null; names are as they are."""
+    """Tables, texts and lists of these, also in a dictionary, as JSON with six digits and NaN as null."""
 
     def plain(value: object) -> object:
         if isinstance(value, dict):
             return {name: plain(part) for name, part in value.items()}
+        if isinstance(value, str | list):
+            return value
         return [dict(zip(value.columns, map(_plain, row), strict=True)) for row in value.itertuples(index=False)]
 
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)

@@ -1,17 +1,19 @@
 """Rank backbones on a target: one decode of each picture, one forward pass of each backbone, no training."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from torch import nn
 
 from tepones.backbones.encoder import Encoder
 from tepones.common.errors import TeponesError, UsageError, as_text, one_line
 from tepones.pruning import budget
-from tepones.ranking import cache
+from tepones.ranking import cache, certainty
 from tepones.ranking.backbones import left_out_row, load_backbones
 from tepones.ranking.onnx_files import OnnxEncoder
 from tepones.ranking.outputs import outputs
@@ -32,8 +34,10 @@ class Ranking:
     Attributes
     ----------
     table : DataFrame
-        One row for each backbone, best first: ``rank``, ``backbone``, one column for each score, ``null`` (the
-        first score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
+        One row for each backbone, best first: ``rank``, ``backbone``, ``first`` (the probability that it is the first
+        with other images of the same classes), ``rank_low`` and ``rank_high`` (the interval of its rank; both as
+        `tepones.ranking.certainty.certainty` defines them), one column for each score, the deciding one first, ``null``
+        (that score on shuffled labels), ``flags`` (``N ≤ D``, ``saturated``, ``untrained``), ``input`` (pixels of
         the side of a picture, in brackets those of the shorter side before the square is cut from the centre),
         ``features``, ``active`` (features that are not constant), ``sparsity``, ``nonzero_weights``, ``bytes`` (of
         the encoder in a compressed file) and ``flops`` (of one picture; None where they cannot be counted).
@@ -41,7 +45,11 @@ class Ranking:
         Backbones that are not in the table: ``backbone``, ``reason``, ``failed`` (False if only the budget
         forbids it).
     deciding : str
-        The column of the score that decides the order; `null` belongs to it.
+        The column of the score that decides the order and the certainty: of the first score, unless that says nothing
+        with so few images.
+    advice : tuple of str
+        Lines that say which score decides, if not the first one, and what to do next
+        (`tepones.ranking.certainty.advice`); none where there is nothing to rank.
     damaged : tuple of Damaged
         Pictures that could not be decoded; the ranking is one without them.
     notes : DataFrame
@@ -51,6 +59,7 @@ class Ranking:
     table: pd.DataFrame
     left_out: pd.DataFrame
     deciding: str
+    advice: tuple[str, ...] = ()
     damaged: tuple[Damaged, ...] = ()
     notes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["backbone", "note"]))
 
@@ -77,7 +86,9 @@ def rank(
         As `load_backbones` takes them, or encoders: of your own modules as `encoder_of` makes them.
     scores : sequence of str
         Names from `tepones.scores.SCORES`. The first one decides the order, the others in turn among its equals, which
-        share a rank.
+        share a rank. A score that `tepones.scores.behaviour` calls blind or reversed where N ≤ D decides only if half
+        of the images, which say how sure it is, are more than the active features of every backbone; else the next
+        one decides, or the default where none that is named can.
     max_bytes, max_flops : int, optional
         Leave out backbones whose encoder takes more bytes in a compressed file, or more floating-point operations for
         one picture.
@@ -87,14 +98,15 @@ def rank(
         Side of the input of every backbone, in place of its own; what is cut off around it keeps its share. To
         override more, load a backbone with a `Preparation`: `tepones.ranking.checkpoints.load`.
     seed : int
-        Decides everything random in the scores.
+        Decides everything random in the scores, and the redraws that say how sure the ranking is.
 
     Returns
     -------
     Ranking
         Cost: one decode of each picture and one forward pass of each backbone, on disk 4·N·D bytes for each. What
         backbones that are named make of a folder or a task is kept (`tepones.ranking.cache`), so a second ranking of
-        them by other scores takes seconds.
+        them by other scores takes seconds. No network runs again for the certainty; what that costs,
+        `tepones.ranking.certainty` says.
 
     Raises
     ------
@@ -112,55 +124,88 @@ def rank(
         if isinstance(one, nn.Module):
             raise UsageError(f"a {type(one).__name__} is ranked as tepones.ranking.encoder_of(module, name)")
     loaded, left_out = load_backbones([b for b in backbones if isinstance(b, str | Path)], download, untrained)
-    given = [b for b in backbones if not isinstance(b, str | Path)]
+    encoders = [*loaded, *(b for b in backbones if not isinstance(b, str | Path))]
+    if pixels is not None:
+        encoders = [replace(encoder, preparation=encoder.preparation.at(pixels)) for encoder in encoders]
+    # What networks that were made in Python compute may change without their weights, so it is not kept.
+    keys = [cache.key_of_encoder(e) if number < len(loaded) else None for number, e in enumerate(encoders)]
     limits = {key: limit for key, limit in {"bytes": max_bytes, "flops": max_flops}.items() if limit is not None}
-    encoders, keys, costs = [], [], []
-    for number, encoder in enumerate(loaded + given):
-        if pixels is not None:
-            encoder = replace(encoder, preparation=encoder.preparation.at(pixels))
-        # What networks that were made in Python compute may change without their weights, so it is not kept.
-        key = cache.key_of_encoder(encoder) if number < len(loaded) else None
+    candidates = []
+    for encoder, key in zip(encoders, keys, strict=True):
         try:
-            cost = _cost(encoder, key, asking, limits)
+            candidates.append(_Candidate(encoder, key, _cost(encoder, key, asking, limits)))
+        except _TooLarge as error:
+            left_out.append(left_out_row(encoder.name, error) | {"failed": False})
         except TeponesError as error:
             left_out.append(left_out_row(encoder.name, error))
-            continue
-        over = [unit for unit, limit in limits.items() if cost[unit] > limit]
-        if over:
-            reason = f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}"
-            left_out.append({"backbone": as_text(encoder.name), "reason": reason, "failed": False})
-            continue
-        encoders.append(encoder)
-        keys.append(key)
-        costs.append(cost)
-    rows, columns = [], list(scores)
-    with outputs(opened, encoders, keys, bool(asking)) as found:
+    to_run = [candidate.encoder for candidate in candidates]
+    with outputs(opened, to_run, [candidate.key for candidate in candidates], bool(asking)) as found:
         labels = opened.labels[found.rows]
-        for encoder, cost, made in zip(encoders, costs, found.arrays, strict=True):
-            # What a manifest says comes first: the zeros that are left do not show the channels that are gone.
-            facts = {name: cost[name] for name in ("sparsity", "nonzero_weights")} | encoder.facts
-            try:
-                table = score(labels=labels, scores=scores, facts=facts, seed=seed, **made)
-            except TeponesError as error:
-                left_out.append(left_out_row(encoder.name, error))
-                continue
-            columns = _columns(table)
-            rows.append(_row(encoder, table) | {name: facts.get(name, value) for name, value in cost.items()})
-        damaged = found.damaged
-    left_out = pd.DataFrame(left_out, columns=["backbone", "reason", "failed"])
-    notes = pd.DataFrame(
-        [(as_text(encoder.name), as_text(note)) for encoder in encoders for note in encoder.notes],
-        columns=["backbone", "note"],
+        table, deciding, advice, failures = _table(candidates, found.arrays, labels, scores, seed)
+    notes = [(as_text(encoder.name), as_text(note)) for encoder in to_run for note in encoder.notes]
+    return Ranking(
+        table,
+        pd.DataFrame([*left_out, *failures], columns=["backbone", "reason", "failed"]),
+        deciding,
+        advice,
+        found.damaged,
+        pd.DataFrame(notes, columns=["backbone", "note"]),
     )
-    return Ranking(_sorted(rows, columns), left_out, columns[0], damaged, notes)
+
+
+class _Candidate(NamedTuple):
+    """A backbone that can be ranked, its key in the cache, and what it costs."""
+
+    encoder: Encoder | OnnxEncoder
+    key: str | None
+    cost: dict[str, float | None]
+
+
+class _TooLarge(TeponesError):
+    """A backbone is beyond the budget."""
+
+
+def _table(
+    candidates: Sequence[_Candidate],
+    outputs: Sequence[Mapping[str, np.ndarray]],
+    labels: np.ndarray,
+    scores: Sequence[str],
+    seed: int,
+) -> tuple[pd.DataFrame, str, tuple[str, ...], list[dict[str, object]]]:
+    """Table, deciding column and advice of a `Ranking`, and rows of `left_out` for what could not be scored."""
+    scored, rows, spreads, failures, columns = [], [], [], [], list(scores)
+    for candidate, made in zip(candidates, outputs, strict=True):
+        facts = candidate.encoder.facts | {name: candidate.cost[name] for name in ("sparsity", "nonzero_weights")}
+        made = {**made, "labels": labels, "facts": facts, "seed": seed}
+        try:
+            scored.append((candidate, made, score(scores=scores, **made)))
+        except TeponesError as error:
+            failures.append(left_out_row(candidate.encoder.name, error))
+    name, advice = _deciding(scores, [table for *_, table in scored])
+    for candidate, made, table in scored:
+        try:
+            if name not in scores:
+                table = pd.concat([score(scores=[name], **made), table])
+            spreads.append(certainty.deviations(name=name, **made))
+        except TeponesError as error:
+            failures.append(left_out_row(candidate.encoder.name, error))
+            continue
+        table = table.sort_values("score", key=lambda names: names != name, kind="stable")  # the deciding one first
+        columns = _columns(table)
+        rows.append(_row(candidate.encoder, table) | candidate.cost)
+    table = _sorted(rows, spreads, columns, seed)
+    if len(table) > 1:
+        advice = (*advice, certainty.advice(table, len(labels)))
+    return table, columns[0], advice, failures
 
 
 def _cost(
-    encoder: Encoder | OnnxEncoder, key: str | None, asking: Sequence[str], limits: Collection[str]
+    encoder: Encoder | OnnxEncoder, key: str | None, asking: Sequence[str], limits: Mapping[str, int]
 ) -> dict[str, float | None]:
     """What an encoder costs that is to be ranked by these scores of probabilities, within limits of these costs.
 
-    Raises TeponesError if it cannot be.
+    What a file says of its sparsity comes first: the zeros that are left do not show the channels that are gone.
+    Raises TeponesError if it cannot be ranked, `_TooLarge` if it is beyond a limit.
     """
     if asking and not encoder.classifies:
         raise TeponesError(f"score {asking[0]} needs the classifier of the source task, which is not there")
@@ -173,7 +218,10 @@ def _cost(
     unknown = [key for key in limits if cost[key] is None]
     if unknown:
         raise TeponesError(f"its {unknown[0]} are not known, so not whether they are within the limit")
-    return cost
+    over = [unit for unit, limit in limits.items() if cost[unit] > limit]
+    if over:
+        raise _TooLarge(f"takes {cost[over[0]]:,} {over[0]}; the limit is {limits[over[0]]:,}")
+    return cost | {name: value for name, value in encoder.facts.items() if name in cost}
 
 
 def _cost_of_modules(encoder: Encoder) -> dict[str, float | None]:
@@ -183,6 +231,23 @@ def _cost_of_modules(encoder: Encoder) -> dict[str, float | None]:
         "bytes": budget.stored_bytes(encoder)[1],
         "flops": budget.flops(encoder),
     }
+
+
+def _deciding(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[str, tuple[str, ...]]:
+    """Name of the score that decides, and a line that says why if it is not the first of the names."""
+    few = [table for table in tables if table["n"][0] <= 2 * table["active_features"][0]]
+    if not few:
+        return names[0], ()
+    silent = {name for name in names if SCORES.load(name).behaviour.few_rows in ("blind", "reversed")}
+    name = next((name for name in names if name not in silent), DEFAULT_SCORES[0])
+    if name == names[0]:
+        return name, ()
+    images, most = few[0]["n"][0], max(table["active_features"][0] for table in few)
+    line = (
+        f"{names[0]} says nothing with {images:,} images and {most:,} active features, of which it needs more than two "
+        f"images each: {name} decides"
+    )
+    return name, (line,)
 
 
 def _row(encoder: Encoder, table: pd.DataFrame) -> dict[str, object]:
@@ -204,13 +269,18 @@ def _columns(table: pd.DataFrame) -> list[str]:
     return [f"{name}:{part}" if part else name for name, part in zip(table["score"], table["part"], strict=True)]
 
 
-def _sorted(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
-    """Best first: by the first column, which gives the rank; among equals by the next ones, then as they were given."""
+def _sorted(rows: list[dict[str, object]], spreads: list[np.ndarray], columns: list[str], seed: int) -> pd.DataFrame:
+    """Best first: by the first column, which gives the rank; among equals by the next ones, then as they were given.
+
+    `spreads` are the deviations of the first column, from which the certainty is computed.
+    """
     table = pd.DataFrame(rows)
     if table.empty:
         return table
     if table["flops"].isna().any():  # or all counts would be floats, of which six digits are shown
         table["flops"] = pd.Series([row["flops"] for row in rows], dtype=object)
+    sure = certainty.certainty(table[columns[0]].to_numpy(), np.column_stack(spreads), seed)
+    table = pd.concat([table[["backbone"]], sure, table.drop(columns="backbone")], axis=1)
     # Last column first: each stable sort keeps the order of the ones before among its equals.
     for column in reversed(columns):
         table = table.sort_values(column, ascending=False, kind="stable", ignore_index=True)

@@ -10,7 +10,7 @@ The rule by which the default was chosen is in `data/ranking/README.md`, the rec
 It needs the photographs and released weights of the folder of data sets, and timm for one network of 18.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -161,30 +161,36 @@ def _timm(architecture: str, weights: str = "") -> nn.Module:
     return model
 
 
-def pictures(target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, SIDE, SIDE, 3) and labels (N,) of a target: of its `CLASSES` with most images, at most `POOL` each."""
-    task = tasks.load(target, POOL, POOL, SIDE, TARGETS[target])
+def pictures(target: str, pool: int = POOL, official: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, SIDE, SIDE, 3) and labels (N,) of a target: of its `CLASSES` with most images, at most `pool` each.
+
+    `official` is the number of all its classes, where the copy is not the official data set.
+    """
+    task = tasks.load(target, pool, pool, SIDE, official)
     images = np.concatenate([task.train_images, task.test_images])
     labels = np.concatenate([task.train_labels, task.test_labels])
     counts = np.bincount(labels)
     most = sorted(np.argsort(-counts, kind="stable")[:CLASSES])
-    rows = np.concatenate([np.flatnonzero(labels == label)[:POOL] for label in most])
+    rows = np.concatenate([np.flatnonzero(labels == label)[:pool] for label in most])
     return images[rows], np.unique(labels[rows], return_inverse=True)[1]
 
 
-def features(folder: Path) -> Iterator[tuple[str, Network, np.ndarray, np.ndarray]]:
+def features(
+    folder: Path,
+    known: Sequence[Network],
+    targets: Mapping[str, int | None] = TARGETS,
+    pool: int = POOL,
+) -> Iterator[tuple[str, Network, np.ndarray, np.ndarray]]:
     """Target, network, features (N, D) and labels (N,): computed once, then read from the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = networks()
-    total = len(known) * len(TARGETS)
-    with progress_bar(total, "features", "files") as bar:
+    with progress_bar(len(known) * len(targets), "features", "files") as bar:
         for network in known:
             encoder = None
-            for target in TARGETS:
+            for target, official in targets.items():
                 path = folder / f"{target} {network.name}.npz"
                 if not path.is_file():
                     encoder = encoder or network.load()
-                    images, labels = pictures(target)
+                    images, labels = pictures(target, pool, official)
                     found = [
                         encoder(encoder.preparation(list(images[start : start + _BATCH])))[0].numpy()
                         for start in range(0, len(images), _BATCH)
@@ -340,7 +346,7 @@ def compute(folder: Path) -> pd.DataFrame:
         half an hour of one core.
     """
     rows = []
-    for target, network, found, labels in features(folder):
+    for target, network, found, labels in features(folder, networks()):
         about = {"trained": network.trained, "features": found.shape[1], "accuracy": accuracy(found, labels)}
         for per_class in PER_CLASS:
             for number in range(DRAWS):
