@@ -71,9 +71,10 @@ def rank(
 
     A BACKBONE is a checkpoint (.safetensors, or a torch file that holds only tensors), ARCHITECTURE=FILE, a
     folder of checkpoints, a ladder of the zoo or LADDER/RUNG, or a classifier of torchvision or timm by its name
-    (resnet18, timm:resnet18). The first score decides the order. Backbones that cannot be loaded are listed on standard
-    error, and the exit status is 1. Of a folder of images, the classes found, what was skipped and what is damaged are
-    told there too.
+    (resnet18, timm:resnet18). The first score decides the order. The line under the table says whether to take the
+    first backbone, or which cannot be told apart with these images. Backbones that cannot be loaded are listed on
+    standard error, and the exit status is 1. Of a folder of images, the classes found, what was skipped and what is
+    damaged are told there too.
     """
     from tepones import ranking
     from tepones.ranking.pictures import listed

@@ -49,6 +49,16 @@ def test_on_the_records_every_sentence_about_the_default_holds(tutorial):
     assert width_of(glued["fig-widths"]) <= charts.WIDTH
 
 
+def test_on_the_records_every_sentence_about_the_number_of_images_holds(tutorial):
+    glued, printed = tutorial
+    assert [glued[f"guard-redraws-{key}"] for key in ("held", "far", "close")] == [""] * 3
+    assert glued["redraws-networks"] == 10 and glued["redraws-least"] > 90
+    heading, _, *rows = glued["tab-redraws-pairs"].splitlines()
+    assert "| 0 to 2 points | 2 to 5 points | 5 to 10 points | 10 points and more |" in heading
+    assert [row.split()[1] for row in rows] == ["5", "10", "20", "50", "100"]
+    assert "of these 60 images" in printed or "with these 60 images" in printed
+
+
 def test_records_that_contradict_the_default_stop_the_chapter(own_environment, monkeypatch):
     records = widths.load()
     records["lda_accuracy"] = -records["lda_accuracy"]

@@ -1,13 +1,15 @@
-"""The chapter *Rank your own*: what a ranking is ordered by, and how that was chosen.
+"""The chapter *Rank your own*: what a ranking is ordered by, how that was chosen, and how many images are enough.
 
 The tutorial's own cells hold all its code; its chart is `tepones.ranking.chart`'s.
 """
+
+import itertools
 
 import altair as alt
 import pandas as pd
 
 from tepones.companion import charts
-from tepones.companion.study import widths
+from tepones.companion.study import redraws, widths
 
 
 def widths_chart(images: pd.DataFrame, verdicts: pd.DataFrame) -> alt.HConcatChart:
@@ -40,3 +42,15 @@ def default() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Verdicts of the rule on the committed records, and the same by the number of images."""
     found = widths.candidates(widths.load())
     return widths.verdicts(found), widths.by_images(found)
+
+
+def by_distance(records: pd.DataFrame) -> pd.DataFrame:
+    """Share of pairs in the right order: a row for each number of images, a column for each distance, in points.
+
+    `records` are those of `tepones.companion.study.redraws`.
+    """
+    table = redraws.ordered(records).pivot(index="per_class", columns="apart", values="right")
+    points = [f"{100 * apart:.0f}" for apart in table.columns]
+    names = [f"{low} to {high} points" for low, high in itertools.pairwise(points)]
+    table.columns = [*names, f"{points[-1]} points and more"]
+    return table.rename_axis(index="images of each class").reset_index()
