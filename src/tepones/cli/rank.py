@@ -197,7 +197,8 @@ def _names(text: str | None) -> list[str] | None:
 
 def _for_people(table: "pd.DataFrame", hidden: set[str]) -> str:
     """The table of a ranking but for some columns; the interval of a rank is one of them."""
-    ranks = [f"{low}–{high}" for low, high in zip(table["rank_low"], table["rank_high"], strict=True)]
+    both = zip(table["rank_low"], table["rank_high"], strict=True)
+    ranks = [f"{low}" if low == high else f"{low}–{high}" for low, high in both]
     table = table.drop(columns=[name for name in table if name in hidden or name == "rank_high"])
-    formats = {"first": text.percent, "sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
+    formats = {"first": "{:.0%}".format, "sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
     return text.table(table.assign(rank_low=ranks).rename(columns={"rank_low": "ranks"}), "table", formats, not hidden)
