@@ -200,5 +200,10 @@ def _for_people(table: "pd.DataFrame", hidden: set[str]) -> str:
     both = zip(table["rank_low"], table["rank_high"], strict=True)
     ranks = [f"{low}" if low == high else f"{low}–{high}" for low, high in both]
     table = table.drop(columns=[name for name in table if name in hidden or name == "rank_high"])
-    formats = {"first": "{:.0%}".format, "sparsity": text.percent, "bytes": text.amount("B"), "flops": text.amount("")}
+    formats = {
+        "first": lambda share: f"{100 * share:.0f} %",
+        "sparsity": text.percent,
+        "bytes": text.amount("B"),
+        "flops": text.amount(""),
+    }
     return text.table(table.assign(rank_low=ranks).rename(columns={"rank_low": "ranks"}), "table", formats, not hidden)
