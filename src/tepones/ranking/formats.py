@@ -164,7 +164,7 @@ def read(path: str | Path) -> Contents:
     else:
         tensors, notes = _unwrapped(path, _read_torch(path, size))
         metadata = {}
-    _check_names(path, tensors)
+    check_names(path, tensors)
     # Without what a tensor may carry beside its values: gradients, attributes that hide its methods.
     tensors = {name: torch.Tensor.detach(tensor) for name, tensor in tensors.items()}
     _check_sharing(path, tensors, size)
@@ -193,7 +193,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
-            _check_names(path, names)
+            check_names(path, names)
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except TeponesError:
         raise
@@ -296,7 +296,8 @@ def _shown(name: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _check_names(path: Path, names: Collection[str]) -> None:
+def check_names(path: Path, names: Collection[str]) -> None:
+    """Refuse no tensors, too many, and names that are too long for a message; raises TeponesError."""
     if not names:
         raise TeponesError(f"{path}: it holds no tensors; expected a state dictionary, names to tensors")
     if len(names) > MOST_TENSORS:
@@ -385,21 +386,31 @@ def _is_applied(weight: torch.Tensor, mask: torch.Tensor) -> bool:
 
 def _as_weight(name: str, tensor: torch.Tensor) -> torch.Tensor | str:
     """A float32 tensor, or a counter or index as it is; else the line that says what is wrong."""
-    misshapen = _misshapen(tensor)
-    if misshapen:
-        return f"tensor {_shown(name)} {misshapen}"
-    if tensor.dtype in _INTEGERS and (tensor.numel() == 1 or name.endswith(("_index", "_ids"))):
-        return tensor
-    if tensor.dtype not in _FLOATS:
-        return (
-            f"tensor {_shown(name)} is {_kind(tensor)}; expected float16, bfloat16, float32 or float64 (int64 or int32 "
-            "for a single count)"
-        )
+    problem = no_weight(name, tensor)
+    if problem or tensor.dtype in _INTEGERS:
+        return problem or tensor
     weight = tensor.float()
     # The sum is quick, and finite only where all values are; of finite values it may overflow, so the extremes decide.
     if not weight.sum().isfinite() and not all(bound.isfinite() for bound in weight.aminmax()):
         return f"tensor {_shown(name)} holds inf or nan in float32; expected finite numbers"
     return weight
+
+
+def no_weight(name: str, tensor: torch.Tensor) -> str | None:
+    """Why a tensor is none of weights, nor a counter or index: its type or layout, or that it has no values; or None.
+
+    The values are not looked at.
+    """
+    misshapen = _misshapen(tensor)
+    if misshapen:
+        return f"tensor {_shown(name)} {misshapen}"
+    counts = tensor.dtype in _INTEGERS and (tensor.numel() == 1 or name.endswith(("_index", "_ids")))
+    if not counts and tensor.dtype not in _FLOATS:
+        return (
+            f"tensor {_shown(name)} is {_kind(tensor)}; expected float16, bfloat16, float32 or float64 (int64 or int32 "
+            "for a single count)"
+        )
+    return None
 
 
 def _misshapen(tensor: torch.Tensor) -> str | None:
