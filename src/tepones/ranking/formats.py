@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 
 from tepones.common.errors import TeponesError, UsageError, one_line
+from tepones.ranking import pickles
 
 State = dict[str, torch.Tensor]
 
@@ -202,23 +203,40 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def _read_torch(path: Path, size: int) -> object:
-    _check_archive(path, size)
+    is_archive = _check_archive(path, size)
     try:
+        _check_pickles(path, is_archive)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_BESIDE):
             warnings.simplefilter("ignore")  # about pickles that are refused below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         raise TeponesError(f"{path}: {_not_only_tensors(path, str(error))}") from None
+    except pickles.Excessive as error:
+        raise TeponesError(f"{path}: {error}, and is not read; {_HOW}") from None
     except Exception as error:  # on damaged files torch raises whatever its unpickler ran into
         raise TeponesError(f"{path}: no complete torch file ({_brief(error)})") from None
 
 
-def _check_archive(path: Path, size: int) -> None:
-    """Refuse an archive that torch did not write as one of tensors, before memory is spent on it."""
+def _check_pickles(path: Path, is_archive: bool) -> None:
+    """Look through what torch will unpickle, read as torch reads it."""
+    known = frozenset(name for _, name in _BESIDE)
+    if is_archive:
+        pickles.check(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"), known)
+        return
+    with path.open("rb") as file:
+        # A number by which to know the format, its version, the machine, what was saved, the names of its storages.
+        pickles.check(file.read(pickles.LARGEST + 1), known, 5)
+
+
+def _check_archive(path: Path, size: int) -> bool:
+    """Refuse an archive that torch did not write as one of tensors, before memory is spent on it.
+
+    False if the file is no archive: of torch's format of before 2020, or no torch file.
+    """
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
-                return  # torch's format of before 2020, or no torch file
+                return False
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except Exception as error:  # zipfile, too, raises more than its own errors
@@ -233,6 +251,7 @@ def _check_archive(path: Path, size: int) -> None:
         sum(entry.file_size for entry in entries) > size
     ):
         raise TeponesError(f"{path}: no complete torch file (its archive holds more bytes than the file)")
+    return True
 
 
 def _not_only_tensors(path: Path, message: str) -> str:
@@ -283,6 +302,8 @@ def _states(content: object, trail: tuple[str, ...], seen: set[int]) -> Iterator
     if not isinstance(content, Mapping) or id(content) in seen or len(trail) > _DEEPEST:
         return
     seen.add(id(content))
+    if hasattr(content, "__dict__"):
+        vars(content).clear()  # a pickle may hide its methods behind attributes
     inner = [found for key in (*CONTAINERS, *AVERAGES) for found in _states(content.get(key), (*trail, key), seen)]
     yield from inner
     if not inner and any(isinstance(value, torch.Tensor) for value in content.values()):
