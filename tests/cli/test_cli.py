@@ -155,3 +155,17 @@ def test_an_interruption_is_one_line_that_speaks_of_records_where_there_are_some
     monkeypatch.setattr(interrupted, interrupt)
     run = command(*arguments)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", f"tepones: {told}\n")
+
+
+def test_a_score_that_fails_is_told_and_the_others_are_there(command, tmp_path):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "x.npz", features=1e6 * np.random.default_rng(0).normal(size=(60, 90)), labels=labels)
+    run = command("score", tmp_path / "x.npz", "--format", "csv")
+    assert run.returncode == 1
+    assert run.stderr.startswith("score transrate: a covariance of 90 features") and run.stderr.count("\n") == 1
+    assert "\ngaussian,," in run.stdout and "\ntransrate,,," in run.stdout and "error" not in run.stdout
+    run = command("score", tmp_path / "x.npz", "--scores", "gaussian,transrate")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("tepones: score 'transrate': a covariance of 90") and run.stderr.count("\n") == 1
+    run = command("score", tmp_path / "x.npz", "--scores", "gaussian,logme")
+    assert (run.returncode, run.stderr) == (0, "")

@@ -41,7 +41,7 @@ SUFFIX = ".safetensors.gz"
 LARGEST_MANIFEST = 2**19
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(max_length=100)]
 
 
 class Rung(Strict):
