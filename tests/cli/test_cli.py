@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -93,3 +94,78 @@ def test_no_permission_to_write_is_told_and_keeps_the_records(checkout, command)
 def test_records_of_another_profile_cannot_be_mistaken(checkout, command):
     run = command("notebook", "sweet-phase", "-p", "records=live", "-p", "profile=tiny")
     assert run.returncode == 1 and "no live records of profile tiny" in run.stderr
+
+
+@pytest.fixture
+def features(tmp_path):
+    labels = np.arange(30) % 3
+    np.savez(
+        tmp_path / "x.npz", features=np.random.default_rng(0).normal(size=(30, 4)) + labels[:, None], labels=labels
+    )
+    return tmp_path / "x.npz"
+
+
+def shell(command, *arguments):
+    """Status, standard output and standard error of a command of the shell, in which $0 is the command line."""
+    program = f"{sys.executable} -m tepones"
+    run = subprocess.run(["sh", "-c", command.replace("$0", program), "sh", *arguments], capture_output=True, text=True)
+    return run.returncode, run.stdout, run.stderr
+
+
+def test_closed_or_full_standard_output_is_told_and_fails(features):
+    assert shell('$0 score "$1" >&-', str(features)) == (
+        1,
+        "",
+        "tepones: standard output is closed; open it, or send it to a file: > FILE\n",
+    )
+    assert shell("$0 --version >/dev/full") == (1, "", "tepones: [Errno 28] No space left on device\n")
+
+
+def test_nobody_who_reads_on_is_no_error_to_talk_about():
+    """The status of a pipe is that of its last command, so that of the first goes to standard error."""
+    status, _, told = shell("{ sleep 1; $0 --help; echo $? >&2; } | true")
+    assert (status, told) == (0, "1\n")
+
+
+def test_closed_standard_error_takes_nothing_from_the_answer(features):
+    status, answer, told = shell('$0 score "$1" --scores gaussian --format csv 2>&-', str(features))
+    assert (status, told) == (0, "") and answer.startswith("score,") and "\ngaussian,," in answer
+    status, answer, told = shell("$0 fly 2>&-")
+    assert (status, answer, told) == (2, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "interrupted", "told"),
+    [
+        (["rank", "--task", "digits", "--backbones", "x.pt"], "tepones.ranking.open_target", "interrupted"),
+        (["ledger"], "tepones.companion.claims.ledger.everywhere", "interrupted"),
+        (
+            ["run", "--profile", "tiny"],
+            "tepones.companion.study.plan.compute",
+            "interrupted; finished records are kept, run the command again to go on",
+        ),
+    ],
+)
+def test_an_interruption_is_one_line_that_speaks_of_records_where_there_are_some(
+    checkout, command, monkeypatch, arguments, interrupted, told
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupted, interrupt)
+    run = command(*arguments)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", f"tepones: {told}\n")
+
+
+def test_a_score_that_fails_is_told_and_the_others_are_there(command, tmp_path):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "x.npz", features=1e6 * np.random.default_rng(0).normal(size=(60, 90)), labels=labels)
+    run = command("score", tmp_path / "x.npz", "--format", "csv")
+    assert run.returncode == 1
+    assert run.stderr.startswith("score transrate: a covariance of 90 features") and run.stderr.count("\n") == 1
+    assert "\ngaussian,," in run.stdout and "\ntransrate,,," in run.stdout and "error" not in run.stdout
+    run = command("score", tmp_path / "x.npz", "--scores", "gaussian,transrate")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("tepones: score 'transrate': a covariance of 90") and run.stderr.count("\n") == 1
+    run = command("score", tmp_path / "x.npz", "--scores", "gaussian,logme")
+    assert (run.returncode, run.stderr) == (0, "")

@@ -1,9 +1,11 @@
 """Files that people write: what is wrong with them is said in one line, and nothing wrong passes in silence."""
 
 import pytest
+import yaml
 from pydantic import Field, ValidationError
 
-from tepones.common.config import Strict, first_error, read_yaml
+from tepones.common import paths
+from tepones.common.config import LARGEST_YAML, Strict, first_error, read_yaml
 from tepones.common.errors import UsageError
 
 
@@ -14,6 +16,10 @@ class Inner(Strict):
 class Outer(Strict):
     inner: tuple[Inner, ...]
     name: str = "x"
+
+
+class Measured(Strict):
+    value: float
 
 
 def complaint(given):
@@ -56,6 +62,13 @@ def test_a_strict_value_cannot_be_changed():
         Inner(count=1).count = 2
 
 
+#: Nine nested lists of nine, and mappings that are merged from two copies of the one before: small, and endless.
+MULTIPLYING = b"".join(
+    b"- &%c [%s]\n" % (97 + level, b",".join([b"*%c" % (96 + level) if level else b"x"] * 9)) for level in range(9)
+)
+DOUBLING = b"- &a {x: 1}\n" + b"".join(b"- &%c {<<: [*%c, *%c]}\n" % (98 + n, 97 + n, 97 + n) for n in range(24))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -63,6 +76,20 @@ def test_a_strict_value_cannot_be_changed():
         (b"x: {a: 1, a: 1}\n", "'a' is given twice"),
         (b"a: [\n", "not valid YAML"),
         (b"a: \xff\n", "not valid YAML"),
+        ("a: \xe9\n".encode("latin-1"), "not valid YAML: expected UTF-8"),
+        ("a: 1\n".encode("utf-16"), "not valid YAML: expected UTF-8"),
+        (b"[" * 200_000, "more than 20 levels are nested"),
+        (b"- " * 100_000, "more than 20 levels are nested"),
+        (MULTIPLYING, "with aliases written out it has more than 50,000 values"),
+        (DOUBLING, "with aliases written out it has more than 50,000 values"),
+        (b"&a [*a]\n", "an alias stands inside of what it stands for"),
+        (b"a: .inf\n", r"'\.inf' is no finite number"),
+        (b"a: [1, -.NaN, .nan]\n", r"'\.nan' is no finite number"),
+        (b"a: " + b"9" * 9000, "not valid YAML: .*limit"),
+        (b"a: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
+        (b"a: !!bool x\n", "not valid YAML"),
+        (b"!!" * 100_000, "not valid YAML: could not determine a constructor"),
+        (b"a: x\n" * 100_000, "cannot be read .it has 500,000 bytes, more than 262,144"),
         (b"a: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
         (None, r"file\.yaml: cannot be read \(No such file or directory\)"),
     ],
@@ -74,6 +101,25 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, content, words):
     with pytest.raises(UsageError, match=words) as caught:
         read_yaml(path)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("file.yaml: ")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), "inf", "NaN", "1e999"])
+def test_a_number_is_finite_however_it_is_written(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        Measured(value=value)
+
+
+def test_the_files_of_the_data_are_read_as_by_pyyaml():
+    """None of the limits is near."""
+    for path in sorted(paths.data().rglob("*.yaml")):
+        assert read_yaml(path) == yaml.safe_load(path.read_text(encoding="utf-8")), path
+        assert path.stat().st_size < LARGEST_YAML / 9
+
+
+def test_an_empty_file_is_nothing(tmp_path):
+    (tmp_path / "file.yaml").write_bytes(b"")
+    assert read_yaml(tmp_path / "file.yaml") is None
 
 
 def test_a_merged_entry_may_be_overridden(tmp_path):

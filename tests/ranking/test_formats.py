@@ -6,6 +6,7 @@ import pathlib
 import pickle
 import random
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -581,3 +582,14 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path):
                     assert all(tensor.isfinite().all() for tensor in one.state.values())
                 read += 1
     assert read + refused == 720 and min(read, refused) > 50
+
+
+class _Hidden(OrderedDict):
+    """A state whose pickle sets attributes of the names of its methods."""
+
+    def __reduce__(self):
+        return OrderedDict, (), {"get": 1, "values": 2, "items": 3, "keys": 4}, None, iter(self.items())
+
+
+def test_attributes_of_a_state_do_not_hide_its_methods(file, state):
+    _same(formats.read(file({"state_dict": _Hidden(state)})).candidates[0].state, state)

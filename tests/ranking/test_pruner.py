@@ -338,4 +338,4 @@ def test_the_lines_of_the_readme_prune_and_rank(tmp_path, monkeypatch, capsys):
     assert isinstance(names["rungs"], pd.DataFrame)
     np.testing.assert_allclose(names["rungs"]["sparsity"], [0, 0.5, 0.9], atol=2e-3)
     told = capsys.readouterr().out
-    assert all(f"ladder/rung-0{level}" in told for level in range(3)) and "lda_accuracy" in told
+    assert all(f"ladder/rung-0{level}" in told for level in range(3)) and "first" in told

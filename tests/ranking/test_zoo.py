@@ -1,5 +1,6 @@
 """The zoo: a ladder goes in and comes out; files and manifests that do not fit each other are refused."""
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -8,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import nn
 
 from tepones.backbones.encoder import Encoder, Preparation
@@ -167,6 +168,14 @@ def test_a_rung_that_the_manifest_lacks_is_refused(ladder):
         (lambda about: about["rungs"][0].update(sparsity=2), "rungs.0.sparsity"),
         (lambda about: about["rungs"][0].pop("shrunk"), "rungs.0.shrunk"),
         (lambda about: about["rungs"][0].update(sha256="no"), "rungs.0.sha256"),
+        (lambda about: about.update(side=10**9), "side: Input should be less than or equal to 4096"),
+        (
+            lambda about: about.update(architecture="a" * 5000),
+            "architecture: String should have at most 100 characters",
+        ),
+        (lambda about: about.update(task={"a": "b" * 10**6}), "it has 1,0"),
+        (lambda about: about["rungs"][0].update(file="a" * 5000 + ".safetensors.gz"), "rungs.0.file: String should"),
+        (lambda about: about["rungs"][0].update(sparsity=float("nan")), "rungs.0.sparsity"),
         (lambda about: about["rungs"][0].update(file="../../elsewhere.safetensors.gz"), "rungs.0.file"),
     ],
 )
@@ -223,9 +232,15 @@ def test_a_weight_beyond_half_precision_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00", "[" * 100_000, '{"rungs":' * 50_000])
 def test_a_damaged_manifest_is_refused(ladder, content):
     (ladder / zoo.MANIFEST).write_text(content)
+    _refused(ladder, "manifest.json", "expected the manifest of a ladder")
+
+
+def test_a_manifest_that_is_a_folder_is_refused(ladder):
+    (ladder / zoo.MANIFEST).unlink()
+    (ladder / zoo.MANIFEST).mkdir()
     _refused(ladder, "manifest.json", "expected the manifest of a ladder")
 
 
@@ -254,6 +269,7 @@ def _cut(content):
         (compress(b"junk"), "no rung"),
         (_cut(compress(save({"w": torch.rand(999)}))), "no rung (Compressed file ended"),
         (compress(save({"w": torch.ones(3)})), "no small-resnet: tensor encoder."),
+        (b"\x00" * 10**7, "no rung of small-resnet (it has 10,000,000 bytes, more than"),
         # A few hundred kilobytes that would take a gigabyte of memory.
         (compress(bytes(2**30)), "no rung (unpacks to more than 2,"),
     ],
@@ -266,6 +282,51 @@ def test_a_file_that_is_no_rung_is_refused_even_if_its_checksum_fits(ladder, con
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 50e6
+
+
+def _with(ladder, **changes):
+    """Write the second rung with other tensors, and a manifest that expects them; None leaves a tensor out."""
+    path = ladder / "rung-01.safetensors.gz"
+    state = load(gzip.decompress(path.read_bytes()))
+    state = {name: tensor for name, tensor in (state | changes).items() if tensor is not None}
+    path.write_bytes(compress(save(state)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    _change(ladder, lambda about: about["rungs"][1].update(sha256=digest))
+    return state
+
+
+WEIGHT = "encoder.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        # No values, so no bytes; but the bias of such a layer would take four terabytes.
+        (
+            {WEIGHT: torch.zeros(10**12, 0, 3, 3)},
+            "has no values, as its shape is (1000000000000, 0, 3, 3)",
+        ),
+        ({WEIGHT: torch.zeros(0, 3, 3, 3)}, "has no values"),
+        ({WEIGHT: torch.zeros(16, 27)}, "has shape (16, 27); its layer, of shape (16, 3, 3, 3) here, cannot"),
+        ({WEIGHT: torch.zeros(16, 3, 5, 5)}, "has shape (16, 3, 5, 5); its layer, of shape (16, 3, 3, 3) here, cannot"),
+        ({WEIGHT: torch.zeros(16, 3, 3, 3, dtype=torch.int8)}, "is int8; expected float16"),
+        ({WEIGHT: torch.zeros(16, 3, 3, 3, dtype=torch.bool)}, "is bool; expected float16"),
+        ({WEIGHT: torch.zeros(16, 3, 3, 3, dtype=torch.complex64)}, "is complex64; expected float16"),
+        ({"n" * 5000: torch.zeros(1)}, "has 5,000 characters"),
+        ({"x\x1b[2J": torch.zeros(1)}, "tensor x\\x1b[2J is not expected"),
+        ({"elsewhere.bias": torch.zeros(1)}, "tensor elsewhere.bias is not expected"),
+        ({"encoder.0.bias": torch.zeros(17)}, "has shape (17,); its layer, of shape (16,) here, cannot"),
+        ({WEIGHT: None}, f"tensor {WEIGHT} is missing"),
+    ],
+)
+def test_tensors_that_cannot_be_those_of_the_architecture_are_refused(ladder, changes, reason):
+    _with(ladder, **changes)
+    _refused(ladder, "rung-01.safetensors.gz", reason)
+
+
+def test_a_layer_may_have_gained_a_bias(ladder):
+    _with(ladder, **{"encoder.0.bias": torch.ones(16)})
+    assert zoo.load(ladder, "rung-01.safetensors.gz").model.encoder[0].bias.sum() == 16
 
 
 def test_the_committed_ladders_load_and_take_less_than_15_mb():

@@ -9,7 +9,7 @@ import torch
 from labelled_features import labelled, one_hot
 
 import tepones
-from tepones.common.errors import UsageError
+from tepones.common.errors import TeponesError, UsageError
 from tepones.scores import SCORES
 from tepones.scores.leep import leep
 from tepones.scores.moments import ClassMoments
@@ -26,6 +26,7 @@ COLUMNS = [
     "n_le_d",
     "saturated",
     "seconds",
+    "error",
 ]
 
 
@@ -219,3 +220,47 @@ def test_moments_of_other_rows_are_refused():
         sfda(GOOD[:10], LABELS[:10], moments)
     with pytest.raises(UsageError, match="class 5 is not among the moments' classes"):
         sfda(GOOD, np.where(LABELS == 1, 5, 0), moments)
+
+
+def test_a_score_that_fails_is_a_row_that_says_why_and_the_others_are_as_ever():
+    """Standard deviations of a million are too much for TransRate, and for none of the others."""
+    x, y = labelled(n=60, d=90, c=3)
+    table = tepones.score(1e6 * x, y)
+    failed = table["error"] != ""
+    assert table.loc[failed, "score"].tolist() == ["transrate"]
+    row = table[failed].iloc[0]
+    assert "90 features is not positive definite" in row["error"]
+    assert np.isnan([row["value"], row["null"], row["seconds"]]).all() and not row["saturated"]
+    assert (row["n"], row["n_features"], row["active_features"]) == (60, 90, 90)
+    rest = [name for name in dict.fromkeys(table["score"]) if name != "transrate"]
+    again = tepones.score(1e6 * x, y, rest)
+    assert table[~failed].drop(columns="seconds").reset_index(drop=True).equals(again.drop(columns="seconds"))
+    assert list(dict.fromkeys(table["score"])) == [name for name in SCORES if name in set(table["score"])]
+
+
+def test_a_named_score_that_fails_is_named():
+    x, y = labelled(n=60, d=90, c=3)
+    with pytest.raises(TeponesError, match="score 'transrate': a covariance of 90 features") as caught:
+        tepones.score(1e6 * x, y, ["gaussian", "transrate", "logme"])
+    assert not isinstance(caught.value, UsageError)
+    with pytest.raises(TeponesError, match=r"score 'source_accuracy': could not convert string to float: 'high'"):
+        tepones.score(x, y, ["gaussian", "source_accuracy"], facts={"source_accuracy": "high"})
+    with pytest.raises(TeponesError, match=r"score 'source_accuracy': its value is nan"):
+        tepones.score(x, y, ["gaussian", "source_accuracy"], facts={"source_accuracy": float("nan")})
+
+
+def test_if_every_score_fails_the_first_is_told(monkeypatch):
+    from tepones.scores import table
+
+    def broken(*_, **__):
+        raise RuntimeError("out of\norder")
+
+    monkeypatch.setattr(table, "score", broken)
+    with pytest.raises(TeponesError, match=r"^score 'gaussian': out of order$"):
+        tepones.score(*labelled(n=60))
+
+
+def test_what_an_encoder_returns_is_two_arguments():
+    features = torch.as_tensor(GOOD)
+    with pytest.raises(UsageError, match=r"score\(outputs\[0\], labels, probabilities=outputs\[1\]\)"):
+        tepones.score((features, torch.as_tensor(one_hot(LABELS))), LABELS)

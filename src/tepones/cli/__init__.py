@@ -9,9 +9,22 @@ from tepones import __version__
 from tepones.cli import complete, data, explain, ledger, prune, rank
 from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
 
+#: Commands that keep what they have computed when they are interrupted.
+KEEP_RECORDS = ("run", "book", "publish")
+
+
+class _Interrupted(Exception):
+    """Somebody interrupted a command, whose name this holds."""
+
 
 class _Group(click.Group):
-    """A group that lists its commands where one is unknown."""
+    """A group that lists its commands where one is unknown, and knows which one was interrupted."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Interrupted(context.invoked_subcommand) from None
 
     def resolve_command(self, context: click.Context, args: list[str]):
         if args and not args[0].startswith("-"):
@@ -162,6 +175,11 @@ def main() -> None:
     """Run the command line; every foreseen failure is one line on standard error."""
     # Read as torch loads: threads that wait give their core away. On a busy machine spinning costs fiftyfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # The number of a closed stream goes to the file that is opened next, into which others then write.
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (it stays open)
+    if sys.stdout is None:
+        _fail("standard output is closed; open it, or send it to a file: > FILE", 1)
     try:
         commands.main(prog_name="tepones", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -177,8 +195,11 @@ def main() -> None:
         if error.name.partition(".")[0] == "tepones":
             raise
         _fail(f"{error.name} is not installed here: `pip install --editable '.[book]'` has what the book needs", 1)
+    except _Interrupted as interrupted:
+        kept = "; finished records are kept, run the command again to go on"
+        _fail(f"interrupted{kept if str(interrupted) in KEEP_RECORDS else ''}", 130)
     except (KeyboardInterrupt, click.Abort) as error:
-        _fail(str(error) or "interrupted; finished records are kept, run the command again to go on", 130)
+        _fail(str(error) or "interrupted", 130)
 
 
 def _fail(message: str, status: int) -> None:

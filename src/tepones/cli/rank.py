@@ -53,14 +53,21 @@ def score(features: str, scores: str | None, form: str) -> None:
     """Score the features of one backbone on one target.
 
     FEATURES is a .npz file with the arrays `features` (N × D), `labels` (N) and, for NCE and LEEP,
-    `probabilities` (N × source classes). Nothing pickled in it is read.
+    `probabilities` (N × source classes). Nothing pickled in it is read. Where all scores are asked for, those that
+    fail are told on standard error, and the exit status is 1.
     """
     from tepones import ranking
     from tepones import scores as registry
 
     arrays = ranking.read_features(features)
     table = registry.score(scores=_names(scores), **arrays)
+    errors = table.pop("error")
     click.echo(text.table(table, form))
+    for name, error in zip(table["score"], errors, strict=True):
+        if error:
+            click.echo(shown(f"score {name}: {error}"), err=True)
+    if errors.any():
+        sys.exit(1)
 
 
 @click.command()

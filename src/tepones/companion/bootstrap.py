@@ -1,9 +1,9 @@
 """The first cell of every chapter, which the book hides: where tepones is not installed, it installs it."""
 
 import nbformat
-import yaml
 
 from tepones.common import paths
+from tepones.common.config import read_yaml
 
 _SOURCE = """\
 # Where this kernel lacks tepones, as on Colab: install it, with the records and the zoo that the chapters draw from.
@@ -22,7 +22,7 @@ if not find_spec("tepones"):
 
 def archive() -> str:
     """Address of the repository's source archive: of the branch that the launch buttons open, too."""
-    repository = yaml.safe_load((paths.root() / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    repository = read_yaml(paths.root() / "_config.yml")["repository"]
     return f"{repository['url']}/archive/refs/heads/{repository['branch']}.tar.gz"
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from tepones.common import paths
+from tepones.common.config import parse_yaml
 from tepones.common.errors import TeponesError, UsageError, choose
 from tepones.common.files import write_atomically
 from tepones.companion import bootstrap
@@ -219,11 +219,11 @@ def _value(text: str) -> object:
     """Read JSON, else YAML, which also takes ``[a, b]``; YAML alone reads ``1e-3`` as a string."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text)
+    except UsageError:
         return text
 
 

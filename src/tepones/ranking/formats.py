@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 
 from tepones.common.errors import TeponesError, UsageError, one_line
+from tepones.ranking import pickles
 
 State = dict[str, torch.Tensor]
 
@@ -164,7 +165,7 @@ def read(path: str | Path) -> Contents:
     else:
         tensors, notes = _unwrapped(path, _read_torch(path, size))
         metadata = {}
-    _check_names(path, tensors)
+    check_names(path, tensors)
     # Without what a tensor may carry beside its values: gradients, attributes that hide its methods.
     tensors = {name: torch.Tensor.detach(tensor) for name, tensor in tensors.items()}
     _check_sharing(path, tensors, size)
@@ -193,7 +194,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
-            _check_names(path, names)
+            check_names(path, names)
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except TeponesError:
         raise
@@ -202,23 +203,41 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 
 def _read_torch(path: Path, size: int) -> object:
-    _check_archive(path, size)
+    is_archive = _check_archive(path, size)
     try:
+        _check_pickles(path, is_archive)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_BESIDE):
             warnings.simplefilter("ignore")  # about pickles that are refused below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         raise TeponesError(f"{path}: {_not_only_tensors(path, str(error))}") from None
+    except pickles.Excessive as error:
+        raise TeponesError(f"{path}: {error}, and is not read; {_HOW}") from None
     except Exception as error:  # on damaged files torch raises whatever its unpickler ran into
         raise TeponesError(f"{path}: no complete torch file ({_brief(error)})") from None
 
 
-def _check_archive(path: Path, size: int) -> None:
-    """Refuse an archive that torch did not write as one of tensors, before memory is spent on it."""
+def _check_pickles(path: Path, is_archive: bool) -> None:
+    """Look through what torch will unpickle, read as torch reads it."""
+    known = frozenset(name for _, name in _BESIDE)
+    if is_archive:
+        with path.open("rb") as file:
+            pickles.check(torch._C.PyTorchFileReader(file).get_record("data.pkl"), known)
+        return
+    with path.open("rb") as file:
+        # A number by which to know the format, its version, the machine, what was saved, the names of its storages.
+        pickles.check(file.read(pickles.LARGEST + 1), known, 5)
+
+
+def _check_archive(path: Path, size: int) -> bool:
+    """Refuse an archive that torch did not write as one of tensors, before memory is spent on it.
+
+    False if the file is no archive: of torch's format of before 2020, or no torch file.
+    """
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
-                return  # torch's format of before 2020, or no torch file
+                return False
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except Exception as error:  # zipfile, too, raises more than its own errors
@@ -233,6 +252,7 @@ def _check_archive(path: Path, size: int) -> None:
         sum(entry.file_size for entry in entries) > size
     ):
         raise TeponesError(f"{path}: no complete torch file (its archive holds more bytes than the file)")
+    return True
 
 
 def _not_only_tensors(path: Path, message: str) -> str:
@@ -283,6 +303,8 @@ def _states(content: object, trail: tuple[str, ...], seen: set[int]) -> Iterator
     if not isinstance(content, Mapping) or id(content) in seen or len(trail) > _DEEPEST:
         return
     seen.add(id(content))
+    if hasattr(content, "__dict__"):
+        vars(content).clear()  # a pickle may hide its methods behind attributes
     inner = [found for key in (*CONTAINERS, *AVERAGES) for found in _states(content.get(key), (*trail, key), seen)]
     yield from inner
     if not inner and any(isinstance(value, torch.Tensor) for value in content.values()):
@@ -302,7 +324,8 @@ def few(names: Collection[str]) -> str:
     return first if len(names) <= _FEW else f"{first} and {len(names) - _FEW} more"
 
 
-def _check_names(path: Path, names: Collection[str]) -> None:
+def check_names(path: Path, names: Collection[str]) -> None:
+    """Refuse no tensors, too many, and names that are too long for a message; raises TeponesError."""
     if not names:
         raise TeponesError(f"{path}: it holds no tensors; expected a state dictionary, names to tensors")
     if len(names) > MOST_TENSORS:
@@ -391,21 +414,31 @@ def _is_applied(weight: torch.Tensor, mask: torch.Tensor) -> bool:
 
 def _as_weight(name: str, tensor: torch.Tensor) -> torch.Tensor | str:
     """A float32 tensor, or a counter or index as it is; else the line that says what is wrong."""
-    misshapen = _misshapen(tensor)
-    if misshapen:
-        return f"tensor {_shown(name)} {misshapen}"
-    if tensor.dtype in _INTEGERS and (tensor.numel() == 1 or name.endswith(("_index", "_ids"))):
-        return tensor
-    if tensor.dtype not in _FLOATS:
-        return (
-            f"tensor {_shown(name)} is {_kind(tensor)}; expected float16, bfloat16, float32 or float64 (int64 or int32 "
-            "for a single count)"
-        )
+    problem = no_weight(name, tensor)
+    if problem or tensor.dtype in _INTEGERS:
+        return problem or tensor
     weight = tensor.float()
     # The sum is quick, and finite only where all values are; of finite values it may overflow, so the extremes decide.
     if not weight.sum().isfinite() and not all(bound.isfinite() for bound in weight.aminmax()):
         return f"tensor {_shown(name)} holds inf or nan in float32; expected finite numbers"
     return weight
+
+
+def no_weight(name: str, tensor: torch.Tensor) -> str | None:
+    """Why a tensor is none of weights, nor a counter or index: its type or layout, or that it has no values; or None.
+
+    The values are not looked at.
+    """
+    misshapen = _misshapen(tensor)
+    if misshapen:
+        return f"tensor {_shown(name)} {misshapen}"
+    counts = tensor.dtype in _INTEGERS and (tensor.numel() == 1 or name.endswith(("_index", "_ids")))
+    if not counts and tensor.dtype not in _FLOATS:
+        return (
+            f"tensor {_shown(name)} is {_kind(tensor)}; expected float16, bfloat16, float32 or float64 (int64 or int32 "
+            "for a single count)"
+        )
+    return None
 
 
 def _misshapen(tensor: torch.Tensor) -> str | None:

@@ -32,20 +32,24 @@ from tepones.backbones.from_module import from_module
 from tepones.common import paths
 from tepones.common.config import Strict, first_error
 from tepones.common.errors import TeponesError, UsageError, choose, one_line, shown
-from tepones.common.files import write_atomically
+from tepones.common.files import read_whole, write_atomically
 from tepones.pruning.budget import budget, compress, nonzero_weights, serialise
 from tepones.pruning.masks import n_weights
 from tepones.pruning.resize import resize
-from tepones.ranking import networks
+from tepones.ranking import formats, networks
 from tepones.ranking.checkpoints import StoredPreparation
 
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors.gz"
 
+#: Bytes of a manifest: those of the zoo have a hundredth of it.
+LARGEST_MANIFEST = 2**19
+
 #: Before the class of a network of one's own, where other networks have their name.
 OWN = "own:"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(max_length=100)]
 
 
 class Rung(Strict):
@@ -64,7 +68,7 @@ class Rung(Strict):
         The same after `tepones.pruning.shrink.shrink`; empty for a network that cannot be shrunk.
     """
 
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors\.gz$")]
+    file: Annotated[Name, Field(pattern=r"^[\w.-]+\.safetensors\.gz$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     sparsity: Fraction
     source_accuracy: Fraction | None
@@ -102,10 +106,10 @@ class Manifest(Strict):
     """
 
     format: Literal[3]
-    architecture: str
+    architecture: Name
     task: dict[str, Any]
-    side: Annotated[int, Field(ge=1)]
-    method: str
+    side: Annotated[int, Field(ge=1, le=4096)]
+    method: Name
     config: dict[str, Any]
     seed: int
     values: Literal["float16"]
@@ -129,11 +133,13 @@ def manifest(ladder: Path) -> Manifest:
     """The manifest of a ladder's folder; a missing or wrong one raises TeponesError, which names file and field."""
     path = ladder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise TeponesError(f"{path}: missing; expected the manifest of a ladder") from None
+        return Manifest.model_validate_json(read_whole(path, LARGEST_MANIFEST))
     except ValidationError as error:
         raise TeponesError(f"{path}: {first_error(error)}; expected the manifest of a ladder") from None
+    except OSError as error:
+        raise TeponesError(f"{path}: cannot be read ({error.strerror}); expected the manifest of a ladder") from None
+    except ValueError as error:
+        raise TeponesError(f"{path}: {error}; expected the manifest of a ladder") from None
 
 
 def load(ladder: Path, file: str, model: nn.Module | None = None) -> Encoder:
@@ -157,22 +163,30 @@ def load(ladder: Path, file: str, model: nn.Module | None = None) -> Encoder:
     rungs = {rung.file: rung for rung in about.rungs}
     choose(f"rung of {ladder.name}", file, rungs)
     path, rung = ladder / file, rungs[file]
+    model = _skeleton(path, about, model)
+    n_dense, most = n_weights(model), _most(model)
     try:
-        content = path.read_bytes()
+        content = read_whole(path, most)
     except OSError as error:
         raise TeponesError(f"{path}: cannot be read ({error.strerror}); the manifest expects it") from None
+    except ValueError as error:
+        raise TeponesError(f"{path}: no rung of {about.architecture} ({error})") from None
     if hashlib.sha256(content).hexdigest() != rung.sha256:
         raise TeponesError(f"{path}: its SHA-256 is not that of {MANIFEST}, {rung.sha256[:12]}…; the file is damaged")
-    model = _skeleton(path, about, model)
-    n_dense = n_weights(model)
     try:
-        state = safetensors.torch.load(_unpack(content, model))
+        state = safetensors.torch.load(_unpack(content, most))
     except (OSError, EOFError, zlib.error, safetensors.SafetensorError) as error:
         raise TeponesError(f"{path}: no rung ({one_line(error)})") from None
+    formats.check_names(path, state)
+    for name, tensor in state.items():
+        # Of a shape without values the bytes are none, but layers of that shape would have biases.
+        problem = formats.no_weight(name, tensor)
+        if problem:
+            raise TeponesError(f"{path}: no rung ({problem})")
     try:
         resize(model, state)
     except TeponesError as error:
-        raise TeponesError(f"{path}: no {about.architecture}: {error}") from None
+        raise TeponesError(f"{path}: no {about.architecture}: {shown(error)}") from None
     model.load_state_dict(state)
     encoder = Encoder(
         f"{ladder.name}/{file.removesuffix(SUFFIX)}",
@@ -277,10 +291,14 @@ def _shrunk_budget(encoder: Encoder) -> dict[str, float]:
     return asdict(budget(small))
 
 
-def _unpack(content: bytes, model: nn.Module) -> bytes:
-    """Decompress a rung of this architecture, but no more than it can hold: a small file may unpack to gigabytes."""
+def _most(model: nn.Module) -> int:
+    """Bytes of a rung of this architecture at most, unpacked or not."""
     # In half precision the weights take half of that; the rest is room for the header and the classifier's classes.
-    most = 2**20 + sum(tensor.nbytes for tensor in model.state_dict().values())
+    return 2**20 + sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def _unpack(content: bytes, most: int) -> bytes:
+    """Decompress a rung, but no more than it can hold: a small file may unpack to gigabytes."""
     with gzip.open(io.BytesIO(content)) as file:
         unpacked = file.read(most + 1)
     if len(unpacked) > most:

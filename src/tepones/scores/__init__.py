@@ -1,14 +1,12 @@
 """Scores: numbers that predict, without training, how well a backbone transfers to a labelled target."""
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tepones.common.errors import UsageError
+from tepones.common.errors import TeponesError, UsageError, one_line
 from tepones.common.registry import Registry
-from tepones.scores.base import Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +67,8 @@ def score(
         What the backbone makes of the target's images. Never changed.
     labels : sequence of N hashable classes
     scores : iterable of str, optional
-        Names from `SCORES`; all that the given input allows if left out.
+        Names from `SCORES`; all that the given input allows if left out. One that is named must be computable; of
+        all, one that fails is a row that says why.
     probabilities : ndarray or torch tensor, shape (N, C_s), optional
         Output of the source classifier after the softmax, for NCE and LEEP.
     facts : mapping of str to float, optional
@@ -92,17 +91,22 @@ def score(
         * ``n_le_d``, whether there are no more rows than active features;
         * ``saturated``, whether the value is the largest that there is, or the null less than 10⁻⁶ of it below;
         * ``seconds``, wall time of the value without the pass over the rows that all closed-form scores share; the
-          first score that needs the eigendecomposition pays for it.
+          first score that needs the eigendecomposition pays for it;
+        * ``error``, why there is no value (NaN); empty where there is one.
 
     Raises
     ------
     UsageError
-        On an unknown score, one whose input is missing, shapes that do not match, NaN, fewer than two classes, or
-        rows of `probabilities` that are no distribution: one line that names the score, row, column or class.
+        On an unknown score, one whose input is missing, what `tepones.scores.inputs.sound` refuses, and rows of
+        `probabilities` that are no distribution; if the pass over the rows, or a score that is named, is beyond
+        `tepones.scores.limits`.
+    TeponesError
+        If a score that is named fails, or all of them do: one line that names the score.
 
     Notes
     -----
-    Cost: one pass of N·D², one of N·D for the shuffled labels, and what each score says of itself.
+    Cost: one pass of N·D², three of N·D for checks and the shuffled labels, and what each score says of itself. After a
+    failure every score has a pass of its own.
 
     Examples
     --------
@@ -114,41 +118,57 @@ def score(
     """
     import pandas as pd
 
-    from tepones.scores import policy
-    from tepones.scores.moments import ClassMoments
+    from tepones.scores import inputs, limits, table
 
-    chosen = _choose(scores, probabilities is not None, facts or {})
-    codes, _ = policy.encode(labels)
-    moments = ClassMoments().update(features, codes)
-    features = policy.as_array(features)
-    if probabilities is not None and len(probabilities) != len(codes):
-        raise UsageError(f"probabilities have {len(probabilities)} rows; expected {len(codes)}, as the features")
-    given = {"features": features, "probabilities": probabilities, "facts": facts, "seed": seed}
-    true, shuffled = given | {"moments": moments, "labels": codes}, None
-    spread = moments.summary.spread
-    if null:
-        order = np.random.default_rng(seed).permutation(codes)
-        shuffled = given | {"moments": moments.relabelled(features, order), "labels": order}
-    diagnostics = {
-        "n": spread.n,
-        "n_features": spread.n_features,
-        "active_features": spread.n_active,
-        "effective_rank": spread.effective_rank,
-        "n_le_d": spread.n <= spread.n_active,
+    given = inputs.sound(features, labels, probabilities)
+    size = limits.Size(
+        *given.features.shape,
+        given.n_classes,
+        int(np.bincount(given.codes).max()),
+        0 if probabilities is None else given.probabilities.shape[1],
+    )
+    too_much = limits.excess(size)
+    if too_much:
+        raise UsageError(f"scores {too_much}")
+    names = table.names(scores, probabilities is not None, facts or {})
+    beyond = {name: limits.excess(size, name) for name in names}
+    errors: dict[str, Exception] = {name: UsageError(text) for name, text in beyond.items() if text}
+    known = {"probabilities": given.probabilities, "facts": facts, "seed": seed, "null": null}
+
+    able = [name for name in names if name not in errors]
+    found, failed = _attempted(able, lambda wanted: table.score(given.features, given.codes, wanted, **known))
+    errors |= failed
+    if errors and (scores is not None or len(errors) == len(names)):
+        name, error = next(iter(errors.items()))
+        kind = UsageError if isinstance(error, UsageError) else TeponesError
+        raise kind(f"score {name!r}: {one_line(error)}")
+    found = [row | {"error": ""} for row in found if row["score"] not in errors]
+    nothing = {"part": "", "value": np.nan, "null": np.nan, "saturated": False, "seconds": np.nan}
+    found += [found[0] | nothing | {"score": name, "error": one_line(error)} for name, error in errors.items()]
+    return pd.DataFrame(sorted(found, key=lambda row: names.index(row["score"])))
+
+
+def _attempted(
+    names: list[str], table: Callable[[list[str]], "pd.DataFrame"]
+) -> tuple[list[dict[str, Any]], dict[str, Exception]]:
+    """Rows of the scores of these names, and the errors of those that fail."""
+    errors: dict[str, Exception] = {}
+    try:
+        found = table(names).to_dict("records")
+    except UsageError:  # of the input, whatever score it was that looked at it
+        raise
+    except Exception:  # numerical libraries raise of many classes; which score it was, each of them alone tells
+        found = []
+        for name in names:
+            try:
+                found += table([name]).to_dict("records")
+            except UsageError:
+                raise
+            except Exception as error:
+                errors[name] = error
+    return found, errors | {
+        row["score"]: TeponesError(f"its value is {row['value']}") for row in found if not np.isfinite(row["value"])
     }
-    rows = []
-    for name, entry in chosen.items():
-        started = time.perf_counter()
-        values = _parts(entry, true)
-        seconds = time.perf_counter() - started
-        nulls = _parts(entry, shuffled) if shuffled and entry.uses_labels else {}
-        for part, value in values.items():
-            rows.append(
-                {"score": name, "part": part, "value": value, "null": nulls.get(part, np.nan)}
-                | diagnostics
-                | {"saturated": _saturated(entry, value, nulls.get(part), len(moments.classes)), "seconds": seconds}
-            )
-    return pd.DataFrame(rows)
 
 
 def behaviour() -> "pd.DataFrame":
@@ -179,29 +199,3 @@ def behaviour() -> "pd.DataFrame":
             }
         )
     return pd.DataFrame(rows)
-
-
-def _choose(names: Iterable[str] | None, probabilities: bool, facts: Mapping[str, float]) -> dict[str, Score]:
-    """The wanted scores, by name; where none are named, all whose input is given."""
-    entries = {name: SCORES.load(name) for name in (SCORES if names is None else names)}
-    lacking = {
-        name: entry.needs
-        for name, entry in entries.items()
-        if (entry.needs == "probabilities" and not probabilities)
-        or (entry.needs == "model facts" and name not in facts)
-    }
-    if lacking and names is not None:
-        name, need = next(iter(lacking.items()))
-        raise UsageError(f"score {name!r} needs {need}; expected them beside the features")
-    return {name: entry for name, entry in entries.items() if name not in lacking}
-
-
-def _parts(entry: Score, available: Mapping[str, Any]) -> dict[str, float]:
-    values = entry.function(**{name: available[name] for name in entry.parameters})
-    return values if isinstance(values, dict) else {"": values}
-
-
-def _saturated(entry: Score, value: float, null: float | None, n_classes: int) -> bool:
-    if entry.maximum is not None and value >= entry.maximum(n_classes) - 1e-6:
-        return True
-    return null is not None and abs(value - null) <= 1e-6 * abs(value)

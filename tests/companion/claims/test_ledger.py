@@ -515,6 +515,11 @@ ENTRY = """
         ("- {claim: one, source: a, words: b, untested: ''}\n", "claim one: untested"),
         (ENTRY.replace("above", "left"), "claim one: side"),
         (ENTRY.replace("threshold: 0", "threshold: low"), "claim one: threshold"),
+        (ENTRY.replace("threshold: 0", "threshold: .nan"), "claims.yaml: not valid YAML: '.nan' is no finite number"),
+        (ENTRY.replace("threshold: 0", "threshold: NaN"), "claim one: threshold: .*finite number"),
+        (ENTRY.replace("margin: 0.1", "margin: inf"), "claim one: margin: .*finite number"),
+        (ENTRY.replace("claim: one", "claim: [one, [two]]"), "claim number 1: claim: .*valid string"),
+        (ENTRY.replace("claim: one", f"claim: {'o' * 5000}"), "claim number 1: claim: .*at most 100 characters"),
         (ENTRY.replace("margin: 0.1", ""), "claim one: margin: Field required"),
         (ENTRY.replace("margin: 0.1", "margin: -0.1"), "claim one: margin: .*greater than or equal to 0"),
         (ENTRY + "  protocol: guess\n", "claim one: protocol: .*'probe', 'fine-tuning' or 'both'"),
@@ -529,6 +534,7 @@ ENTRY = """
         ("- 7\n", "claim number 1"),
         ("claim: one\n", "claims.yaml: expected a list of claims"),
         ("- {claim: [}\n", "claims.yaml: not valid YAML"),
+        ("", "claims.yaml: expected a list of claims"),
     ],
 )
 def test_a_bad_claim_is_refused_in_one_line(checkout, text, complaint):

@@ -113,7 +113,7 @@ DECIDING = [
     ("scores.summary", "NOISE = 1e-8", "NOISE = 1e-7", {"scoring", "ablation"}),
     ("scores.policy", "DEAD = 2 *", "DEAD = 3 *", {"scoring", "ablation"}),
     ("scores.leep", "SUM_TOLERANCE = ", "SUM_TOLERANCE = 2 * ", {"scoring"}),
-    ("scores.__init__", "if null:", "if not null:", {"scoring"}),
+    ("scores.table", "if null:", "if not null:", {"scoring"}),
     ("companion.study.ablations", "SHUFFLES = 20", "SHUFFLES = 10", {"ablation"}),
     ("tasks.glyphs", "SIDE = 32", "SIDE = 64", OF_LATIN | OF_DIGITS),
     ("tasks.glyphs", "ABCDEFGHIJ", "ABCDEFGHIj", OF_LATIN),
@@ -132,6 +132,9 @@ DECIDING = [
 #: Edits of what decides nothing: registries, messages, places, descriptions, comments, types.
 INDIFFERENT = [
     ("scores.__init__", '"gaussian": "tep', '"new": "tepones.scores.new:NEW",\n        "gaussian": "tep'),
+    ("scores.__init__", "isfinite", "isnan"),
+    ("scores.inputs", "np.float32", "np.float64"),
+    ("scores.limits", "MOST_BYTES = 2", "MOST_BYTES = 3"),
     ("pruning.__init__", '"magnitude": "tep', '"new": "tepones.pruning.criteria.new:new",\n        "magnitude": "tep'),
     ("pruning.__init__", 'UNPRUNED = {"control"', 'UNPRUNED = {"new", "control"'),
     ("pruning.__init__", 'STARTS = {"one-shot"', 'STARTS = {"new": "dense", "one-shot"'),

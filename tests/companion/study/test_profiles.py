@@ -15,6 +15,8 @@ backbone:"""
     ("old", "new", "complaint"),
     [
         ("epochs: 2", "epochs: many", "tiny.yaml: pretraining.epochs: .* number.*'many'"),
+        ("epochs: 2", "epochs: inf", "tiny.yaml: pretraining.epochs: .*finite number.*'inf'"),
+        ("epochs: 2", "epochs: .nan", "tiny.yaml: not valid YAML: '.nan' is no finite number"),
         ("epochs: 2", "epochs: -1", "tiny.yaml: pretraining.epochs: .*greater than 0"),
         ("task: arrows", "task: klingon", "unknown task 'klingon'; choose from: .*arrows"),
         ("backbone: small-resnet", "backbone: huge", "unknown backbone 'huge'; choose from: .*small-resnet"),
@@ -43,6 +45,14 @@ def test_a_bad_profile_is_refused_in_one_line(checkout, old, new, complaint):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(UsageError, match=complaint) as caught:
+        profiles.load("tiny")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"- one\n", b"one", "name: \xe9".encode("latin-1"), b"{1: 2}", b"ladders: 1"])
+def test_a_file_that_is_no_profile_is_refused_in_one_line(checkout, content):
+    (checkout / "data" / "profiles" / "tiny.yaml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"^tiny\.yaml: ") as caught:
         profiles.load("tiny")
     assert "\n" not in str(caught.value)
 

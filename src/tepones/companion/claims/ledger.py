@@ -43,6 +43,8 @@ PUBLISHED = "published"
 PLANNED = ("photographs", "imagenet")
 #: Nor is this: the study of the second-order paper, which has no ladders.
 SECOND_ORDER = "second-order"
+#: Characters of the name of a claim.
+LONGEST_NAME = 100
 VERDICTS = ("supported", "equivalent", "undecided", "contradicted", "not tested")
 COLUMNS = [
     *("claim", "source", "words", "profile", "verdict", "estimate", "low", "high", "slack", "detects"),
@@ -55,7 +57,7 @@ class Unfinished(TeponesError):
 
 
 class _Statement(Strict):
-    claim: str
+    claim: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     source: str
     words: str
 
@@ -135,7 +137,8 @@ def claims() -> list[Claim | Untested]:
         raise UsageError(f"{path.name}: expected a list of claims")
     found: dict[str, Claim | Untested] = {}
     for number, entry in enumerate(entries, start=1):
-        name = entry.get("claim", f"number {number}") if isinstance(entry, dict) else f"number {number}"
+        named = entry.get("claim") if isinstance(entry, dict) else None
+        name = named if isinstance(named, str) and len(named) <= LONGEST_NAME else f"number {number}"
         try:
             claim = (Untested if "untested" in entry else Claim).model_validate(entry)
             if isinstance(claim, Claim):

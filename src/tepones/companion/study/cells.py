@@ -22,7 +22,8 @@ from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
 from tepones.pruning.resize import resize
-from tepones.scores import SCORES, score
+from tepones.scores import SCORES
+from tepones.scores.table import score
 from tepones.tasks.glyphs import ALPHABETS
 from tepones.tasks.sources import SOURCES, locate, places
 from tepones.transfer import linear_probe, mean_class_accuracy
