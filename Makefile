@@ -12,7 +12,7 @@ READY := .venv/ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test common-test lint site site-test wheel-test clean
+.PHONY: book test common-test fuzz lint site site-test wheel-test clean
 
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
@@ -34,6 +34,10 @@ test: $(READY) lint
 common-test: $(READY)
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) tests/pruning tests/backbones \
 	tests/companion/study/test_cells.py tests/companion/study/test_zero_shot.py
+
+# 10,000 damaged files, of which the tests read a sample; the counts are printed.
+fuzz: $(READY)
+	TEPONES_FUZZ=10000 $(BIN)/python -m pytest -s tests/ranking/test_fuzz.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

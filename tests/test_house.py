@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "tepones"
 OF_SEVERAL_MODULES = {
     "companion/test_browser.py": "the built site, in a browser",
     "scores/test_behaviour.py": "one table, about every score",
+    "ranking/test_fuzz.py": "damaged files of every kind that a ranking reads",
     "ranking/test_order.py": "that no untrained network comes before a trained one, score and loading together",
     "scores/test_properties.py": "ranges and invariances that all scores share",
     "test_environment.py": "the lists of dependencies",

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -91,3 +92,15 @@ def test_a_bad_claim_is_told_in_one_line(checkout, monkeypatch, capsys):
         cli.main()
     assert left.value.code == 2
     assert "claim selects a good backbone: unknown statistic 'remorse'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["published", "records/tiny"])
+@pytest.mark.parametrize("arguments", [[], ["--profile"]])
+def test_a_published_table_that_is_cut_is_told_and_nothing_is_judged(checkout, command, folder, arguments):
+    """In the middle of a line, after which fewer rows would be a smaller study."""
+    name = "sparse-imagenet-transfer" if folder == "published" else "transfer"
+    path = checkout / "data" / folder / f"{name}.csv"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    run = command("ledger", *(arguments and [*arguments, Path(folder).name]))
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert f"{path} is damaged" in run.stderr and f"`git checkout {path.parent}`" in run.stderr

@@ -43,9 +43,8 @@ def test_a_folder_and_a_checkpoint_become_a_ladder_that_can_be_ranked(place, pru
     assert (about.method, about.side, about.task["task"]) == ("magnitude iterative", 24, "pictures")
     assert about.config["training"]["learning_rate"] == 0.05
     ranked = command("rank", "--task", place / "pictures", "--backbones", place / "ladder")
-    assert ranked.returncode == 0 and [f"ladder/rung-0{level}" in ranked.stdout for level in range(4)] == [True] * 3 + [
-        False
-    ]
+    assert ranked.returncode == 0
+    assert set(re.findall(r"ladder/rung-\d+", ranked.stdout)) == {f"ladder/rung-0{level}" for level in range(3)}
 
 
 def test_without_epochs_nothing_is_trained(place, prune):

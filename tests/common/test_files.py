@@ -6,7 +6,18 @@ import time
 
 import pytest
 
-from tepones.common.files import STRAY, content_hash, read_whole, remove_strays, write_atomically
+from tepones.common import paths
+from tepones.common.files import (
+    STRAY,
+    SUMS,
+    Damaged,
+    check_sums,
+    content_hash,
+    read_whole,
+    remove_strays,
+    write_atomically,
+    write_sums,
+)
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
@@ -79,3 +90,57 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with pytest.raises(ValueError, match="10 bytes instead of 11"):
         content_hash(path, 11)
     assert content_hash(path, 10) == "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"
+
+
+@pytest.fixture
+def summed(tmp_path):
+    for name in ("a.csv", "b c.csv", "other.md"):
+        (tmp_path / name).write_text(f"{name}\n1\n2\n")
+    assert write_sums(tmp_path.glob("*.csv")) == tmp_path / SUMS
+    return tmp_path
+
+
+def test_checksums_are_those_of_sha256sum(summed):
+    """Of the file `abc` without a line break it is the example of FIPS 180-2."""
+    (summed / "a.csv").write_text("abc")
+    write_sums([summed / "a.csv"])
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a.csv\n"
+    assert (summed / SUMS).read_text() == expected
+
+
+def test_files_as_they_were_and_files_without_checksums_pass(summed):
+    (summed / "other.md").write_text("changed")
+    (summed / "new.csv").write_text("new")
+    assert check_sums(summed) is None
+    assert check_sums(summed / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("b c.csv", "b c.csv\n1\n", "is damaged: its SHA-256 is not the one in SHA256SUMS"),
+        ("a.csv", "a.csv\n1\n2\n\n", "is damaged: its SHA-256 is not the one in SHA256SUMS"),
+        ("a.csv", None, "is missing, but SHA256SUMS names it"),
+        (SUMS, "a.csv", "holds a line that is no checksum"),
+        (SUMS, f"{'0' * 64}  ../a.csv\n", "is missing, but SHA256SUMS names it"),
+        (SUMS, "x" * 2**21, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_cut_changed_or_gone_is_named_with_what_to_do(summed, name, content, told):
+    if content is None:
+        (summed / name).unlink()
+    else:
+        (summed / name).write_text(content)
+    with pytest.raises(Damaged) as raised:
+        check_sums(summed)
+    assert told in str(raised.value) and f"`git checkout {summed}" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_published_table_has_a_checksum():
+    folders = [paths.data() / "published", *(path for path in (paths.data() / "records").iterdir() if path.is_dir())]
+    assert len(folders) > 5
+    for folder in folders:
+        check_sums(folder)
+        named = {line.split("  ")[1] for line in (folder / SUMS).read_text().splitlines()}
+        assert named == {path.name for path in folder.iterdir() if path.suffix in (".csv", ".parquet")}, folder

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tepones.common import paths
+from tepones.common.files import write_sums
 from tepones.companion import notebooks, render, study
 from tepones.companion.kernel import Kernel
 
@@ -176,4 +177,5 @@ def published_tiny(tiny_checkout, checkout):
         old.unlink()
     for table in study.files(tiny_checkout / "build" / "records" / "tiny"):
         shutil.copy(table, folder)
+    write_sums(study.files(folder))
     return folder

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -578,6 +579,18 @@ def test_score_refuses_bad_files_in_one_line(tepones_command, arrays, tmp_path):
         found, out, told = tepones_command("score", tmp_path / name)
         assert (found, out, len(told)) == (status, "", 1), name
         assert name in told[0] and "expected a .npz file with the arrays features, labels" in told[0]
+
+
+def test_a_small_file_that_would_fill_the_memory_is_not_unpacked(tepones_command, tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "f.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("features.npy", "w", force_zip64=True) as file,
+    ):
+        for _ in range(300):
+            file.write(bytes(2**20))
+    found, out, told = tepones_command("score", tmp_path / "f.npz")
+    assert (found, out, len(told)) == (1, "", 1)
+    assert "its arrays have 314,572,800 bytes, more than 100 times those of the file" in told[0]
 
 
 def test_an_unknown_task_is_told_before_anything_is_loaded(mine):

@@ -20,7 +20,7 @@ LARGEST_YAML = 2**18
 DEEPEST_YAML = 20
 MOST_VALUES = 50_000
 
-#: Characters of what PyYAML says is wrong, which may repeat any part of the file.
+#: Characters of what is repeated of a file, or said of it by PyYAML.
 LONGEST_ERROR = 300
 
 
@@ -38,7 +38,7 @@ def first_error(error: ValidationError, written: Callable[[Place], Place] = lamb
     first = error.errors()[0]
     words = [".".join(str(part) for part in written(first["loc"])), one_line(first["msg"])]
     # Of a field that is not there, and of a file that is not JSON, the value is all that surrounds it.
-    got = "" if first["type"] in ("missing", "json_invalid") else f", got {short(first['input'])}"
+    got = "" if first["type"] in ("missing", "json_invalid") else f", got {short(first['input'])[:LONGEST_ERROR]}"
     return ": ".join(word for word in words if word) + got
 
 

@@ -2,13 +2,24 @@
 
 import hashlib
 import os
+import re
 import stat
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+
+from tepones.common.errors import TeponesError
 
 #: Seconds after which a half-written file has no writer any more: writing one takes less than a minute.
 STRAY = 3600
+
+#: File of the checksums of others in its folder, as `sha256sum` writes and checks it.
+SUMS = "SHA256SUMS"
+
+
+class Damaged(TeponesError):
+    """A published file is not what it was when it was published."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -73,6 +84,46 @@ def content_hash(path: Path, size: int | None = None) -> str:
         if size is not None and found != size:
             raise ValueError(f"{path.name} has {found:,} bytes instead of {size:,}")
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(files: Iterable[Path]) -> Path:
+    """Write the checksums of files of one folder beside them; the file written."""
+    files = sorted(files)
+    path = files[0].with_name(SUMS)
+    write_atomically(path, "".join(f"{content_hash(file)}  {file.name}\n" for file in files).encode())
+    return path
+
+
+def check_sums(folder: Path) -> None:
+    """Refuse a folder whose files are not what its checksums say; one without checksums is not looked at.
+
+    Raises
+    ------
+    Damaged
+        If a file that they name is missing or another, or they are no checksums; one line that names the file.
+    """
+    sums = folder / SUMS
+    try:
+        lines = read_whole(sums, 2**20).decode().splitlines()
+    except FileNotFoundError:
+        return
+    except (ValueError, OSError) as error:
+        raise _damaged(sums, f"cannot be read ({error})") from None
+    for line in lines:
+        named = re.fullmatch("([0-9a-f]{64})  (.+)", line)
+        if named is None:
+            raise _damaged(sums, "holds a line that is no checksum")
+        path = folder / named[2]
+        try:
+            same = content_hash(path) == named[1]
+        except (ValueError, OSError):
+            raise _damaged(path, f"is missing, but {SUMS} names it") from None
+        if not same:
+            raise _damaged(path, f"is damaged: its SHA-256 is not the one in {SUMS}")
+
+
+def _damaged(path: Path, what: str) -> Damaged:
+    return Damaged(f"{path} {what}; `git checkout {path.parent}` brings back what was published")
 
 
 def _opened(path: Path):

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError
-from tepones.common.files import write_atomically
+from tepones.common.files import write_atomically, write_sums
 from tepones.common.progress import progress_bar
 from tepones.companion import notebooks, render, study
 from tepones.companion.kernel import Kernel
@@ -82,6 +82,7 @@ def publish(profile: str) -> list[Path]:
         write_atomically(written[-1], table.read_bytes())
     for old in set(study.files(paths.published_records(profile))) - set(written):
         old.unlink()
+    written.append(write_sums(written))
     return [*written, *execute_chapters(), write_readme_picture()]
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError
+from tepones.common.files import check_sums
 from tepones.companion import charts
 from tepones.scores import SCORES
 
@@ -29,6 +30,7 @@ def timing(size: str) -> pd.DataFrame:
     path = paths.data() / "records" / "bench" / f"scores-{size}.csv"
     if not path.is_file():
         raise TeponesError(f"no times of size {size!r}: {path} is missing; tepones bench --size {size} makes them")
+    check_sums(path.parent)
     return pd.read_csv(path)
 
 

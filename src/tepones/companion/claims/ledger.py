@@ -29,6 +29,7 @@ from tepones import agreement
 from tepones.common import paths
 from tepones.common.config import Strict, first_error, read_yaml
 from tepones.common.errors import TeponesError, UsageError, choose
+from tepones.common.files import Damaged
 from tepones.companion import published, study
 from tepones.companion.claims.statistic import BOUNDS, STATISTICS, NotTestable
 from tepones.companion.study import profiles
@@ -377,6 +378,11 @@ def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
     DataFrame
         The columns `COLUMNS`. Claims about a profile without records are not tested; claims that nothing here can
         test have one row, with an empty profile.
+
+    Raises
+    ------
+    tepones.common.files.Damaged
+        If published tables are not what was published.
     """
     found = claims()
     frames: dict[str, pd.DataFrame | str] = {}
@@ -384,7 +390,7 @@ def everywhere(records: Mapping[str, str] | None = None) -> pd.DataFrame:
         kind = (records or {}).get(profile, "published")
         try:
             frames[profile] = measurements(profile, kind)
-        except UsageError:
+        except (UsageError, Damaged):
             raise
         except Unfinished as unfinished:
             frames[profile] = str(unfinished)

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from tepones.common import paths
 from tepones.common.config import Strict, first_error
 from tepones.common.errors import UsageError, choose
+from tepones.common.files import check_sums
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Tau = Annotated[float, Field(ge=-1, le=1)]
@@ -249,6 +250,8 @@ def load(name: str, folder: Path | None = None) -> pd.DataFrame:
     UsageError
         In one line with file, row and column: an unknown name, a value out of range, a missing cell, a
         repeated or missing row, another header.
+    TeponesError
+        If the file is not what the checksums of its folder say.
     """
     choose("published table", name, TABLES)
     return read((folder or paths.data() / "published") / f"{name}.csv", TABLES[name])
@@ -290,6 +293,7 @@ def tep_ones(folder: Path | None = None) -> pd.DataFrame:
 
 def read(path: Path, row: type[Row]) -> pd.DataFrame:
     """Read a CSV file (UTF-8, comma, one header line) whose rows must fit their model; errors as in `load`."""
+    check_sums(path.parent)
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             lines = list(csv.reader(stream))

@@ -11,7 +11,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common import paths
 from tepones.common.errors import TeponesError, choose
-from tepones.common.files import write_atomically
+from tepones.common.files import check_sums, write_atomically
 from tepones.companion.study import profiles
 
 #: Tables of a study, as documented in `data/records/README.md`.
@@ -54,12 +54,13 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
     UsageError
         If there is no such profile.
     TeponesError
-        If there are no such records.
+        If there are no such records; `tepones.common.files.Damaged` if they are not what was published.
     """
     choose("profile", profile, profiles.names())
     folders = {"published": paths.published_records, "live": paths.records}
     choose("kind of records", records, folders)
     folder = folders[records](profile)
+    check_sums(folder)
     make = f"tepones run --profile {profile}" + (" and tepones publish" if records == "published" else "")
     missing = [name for name in TABLES if not _file(folder, name)]
     if missing:
@@ -70,6 +71,7 @@ def load(profile: str, records: str = "published") -> dict[str, pd.DataFrame]:
 def published(profile: str) -> dict[str, pd.DataFrame]:
     """Committed tables of a profile, or none if it has not been published."""
     folder = paths.published_records(profile)
+    check_sums(folder)
     return _read(folder) if all(_file(folder, name) for name in TABLES) else {}
 
 
@@ -85,7 +87,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def stored(folder: Path) -> dict[str, pd.DataFrame]:
-    """All tables of a folder, by name."""
+    """All tables of a folder, by name, if they are what its checksums say."""
+    check_sums(folder)
     return {path.stem: read(path) for path in files(folder)}
 
 

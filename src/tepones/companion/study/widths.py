@@ -27,6 +27,7 @@ from tepones.backbones import from_timm, released
 from tepones.backbones.encoder import Encoder, Preparation
 from tepones.common import paths
 from tepones.common.errors import TeponesError
+from tepones.common.files import check_sums
 from tepones.common.progress import progress_bar
 from tepones.pruning import masks
 from tepones.ranking import zoo
@@ -361,6 +362,7 @@ def load() -> pd.DataFrame:
     path = paths.published_records("widths") / "networks.csv"
     if not path.is_file():
         raise TeponesError(f"{path} is missing; tepones.companion.study.widths.compute makes it again")
+    check_sums(path.parent)
     return pd.read_csv(path)
 
 
