@@ -1,5 +1,7 @@
 """`tepones prune` as a user meets it: a folder of pictures in, a ladder out that `tepones rank` takes."""
 
+import re
+
 import pytest
 import torch
 from PIL import Image
