@@ -21,6 +21,7 @@ import pandas as pd
 from tepones.agreement.correlations import kendall
 from tepones.common import paths
 from tepones.common.errors import TeponesError
+from tepones.common.files import check_sums
 from tepones.companion.study import widths
 from tepones.ranking import DEFAULT_SCORES, certainty
 from tepones.scores import score
@@ -108,6 +109,7 @@ def load() -> pd.DataFrame:
     path = paths.published_records("redraws") / "networks.csv"
     if not path.is_file():
         raise TeponesError(f"{path} is missing; tepones.companion.study.redraws.compute makes it again")
+    check_sums(path.parent)
     return pd.read_csv(path)
 
 
