@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tepones import cli
 from tepones.cli.ledger import ledger
 from tepones.common import paths
+from tepones.common.files import write_sums
 from tepones.companion import study
 
 
@@ -38,6 +39,7 @@ def test_part_of_a_study_is_told_in_one_line(checkout, monkeypatch, capsys):
     rungs = paths.published_records("tiny") / "rungs.csv"
     table = study.read(rungs)
     table[table["ladder"] != "random iterative 0"].to_csv(rungs, index=False)
+    write_sums(study.files(rungs.parent))
     monkeypatch.setattr(sys, "argv", ["tepones", "ledger", "--profile", "tiny"])
     with pytest.raises(SystemExit) as left:
         cli.main()
@@ -94,7 +96,7 @@ def test_a_bad_claim_is_told_in_one_line(checkout, monkeypatch, capsys):
     assert "claim selects a good backbone: unknown statistic 'remorse'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("folder", ["published", "records/tiny"])
+@pytest.mark.parametrize("folder", ["published", "records/embedded"])
 @pytest.mark.parametrize("arguments", [[], ["--profile"]])
 def test_a_published_table_that_is_cut_is_told_and_nothing_is_judged(checkout, command, folder, arguments):
     """In the middle of a line, after which fewer rows would be a smaller study."""

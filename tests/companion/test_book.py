@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tepones.common import paths
-from tepones.companion import notebooks, render
-from tepones.companion.book import CHAPTERS, _digest, _inputs, execute_chapters, live_book
+from tepones.common.files import SUMS
+from tepones.companion import notebooks, render, study
+from tepones.companion.book import CHAPTERS, _digest, _inputs, execute_chapters, live_book, publish
 from tepones.companion.study import plan, profiles
 
 
@@ -52,6 +53,19 @@ def test_the_site_exists_and_its_chapters_are_live(built):
     for name in notebooks.names():
         assert (site / "chapters" / f"{name}.html").is_file()
     assert ">live<" in (site / "chapters" / "sweet-phase.html").read_text()
+
+
+def test_published_tables_come_with_their_checksums(tiny_checkout, checkout, monkeypatch):
+    shutil.copytree(tiny_checkout / "build", checkout / "build")
+    monkeypatch.setattr("tepones.companion.book.execute_chapters", lambda: [])
+    monkeypatch.setattr("tepones.companion.chapters.sweet_phase.write_readme_picture", lambda: checkout)
+    folder = paths.published_records("tiny")
+    (folder / "old.csv").write_text("a\n1\n")
+    written = publish("tiny")
+    assert folder / SUMS in written and not (folder / "old.csv").exists()
+    named = [line.split("  ")[1] for line in (folder / SUMS).read_text().splitlines()]
+    assert named == [path.name for path in study.files(folder)] and "transfer.csv" in named
+    assert study.load("tiny")["transfer"].equals(study.load("tiny", "live")["transfer"])
 
 
 def test_the_committed_chapters_are_left_alone(built):

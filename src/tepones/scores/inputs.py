@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
 
 
 def sound(features: Any, labels: Any, probabilities: Any = None) -> Inputs:
-    """The arguments of `tepones.score`, checked.
+    """The arguments of `tepones.scores.score`, checked.
 
     Raises
     ------

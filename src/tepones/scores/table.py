@@ -1,7 +1,7 @@
 """The table of scores as the records of the study hold it: of sound input, and a score that fails ends it.
 
-`tepones.score` looks after people's input and goes on where a score fails; what decides values is here. The code that
-makes a record is part of its key, so that every edit here asks for the whole study again.
+`tepones.scores.score` looks after people's input and goes on where a score fails; what decides values is here. The code
+that makes a record is part of its key, so that every edit here asks for the whole study again.
 """
 
 import time
@@ -18,7 +18,7 @@ from tepones.scores.moments import ClassMoments
 
 
 def names(scores: Iterable[str] | None, probabilities: bool, facts: Mapping[str, float]) -> list[str]:
-    """Names of the wanted scores, of all whose input is given if none are named; errors as in `tepones.score`."""
+    """Names of the wanted scores, or of all whose input is given; errors as in `tepones.scores.score`."""
     return list(_choose(scores, probabilities, facts))
 
 
@@ -32,7 +32,7 @@ def score(
     seed: int = 0,
     null: bool = True,
 ) -> "pd.DataFrame":
-    """Table of scores with the arguments of `tepones.score`, and its columns but the last one.
+    """Table of scores with the arguments of `tepones.scores.score`, and its columns but the last one.
 
     Raises whatever a score raises.
     """

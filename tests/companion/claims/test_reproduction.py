@@ -10,6 +10,7 @@ import pytest
 
 from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError
+from tepones.common.files import write_sums
 from tepones.companion import study
 from tepones.companion.claims import reproduction
 from tepones.companion.study import plan, profiles, records
@@ -218,6 +219,7 @@ def test_numbers_of_a_record_are_shown_beside_the_published_ones(computed):
     true = published["accuracy"].copy()
     published.loc[7, "accuracy"] += 0.25
     published.to_csv(path, index=False)
+    write_sums(study.files(path.parent))
     [(_, _, cell)] = list(plan.evaluations(computed, computed.ladders[0], plan.rungs(computed.ladders[0])[3]))[1][1]
     assert records.identity(cell) == published["cell"][7]
     path = plan.store(computed).path(cell)
@@ -250,6 +252,7 @@ def test_what_cannot_be_made_again_is_refused(computed):
     published = pd.read_csv(path)
     published.loc[0, "cell"] = "f00d" * 5
     published.to_csv(path, index=False)
+    write_sums(study.files(path.parent))
     with pytest.raises(UsageError, match="record f00df00df00df00df00d was made by another version of the code"):
         reproduction.again(computed, "f00df00d")
 

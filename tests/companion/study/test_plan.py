@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tepones import tasks
+from tepones.common.files import write_sums
 from tepones.companion import study
 from tepones.companion.study import plan, profiles
 from tepones.companion.study.cells import Entropies, Scoring
@@ -80,6 +81,7 @@ def test_a_shard_keeps_the_published_ladders_and_says_which_are_not_of_this_code
     old = rungs["ladder"] == "magnitude iterative 1"
     rungs.loc[old, "cell"] = "0" * 20
     rungs.to_csv(published_tiny / "rungs.csv", index=False)
+    write_sums(study.files(published_tiny))
     run = command("run", "--profile", "tiny", "--shard", "1/2", "--workers", "1")
     assert run.returncode == 0, run.stderr
     found = study.load("tiny", "live")
@@ -105,6 +107,7 @@ def test_published_tables_of_the_first_study_are_kept_as_they_are_and_marked(pub
             path.unlink()
     rungs = pd.read_csv(published_tiny / "rungs.csv")
     rungs.assign(cell="0" * 20).to_csv(published_tiny / "rungs.csv", index=False)
+    write_sums(study.files(published_tiny))
     plan.write_tables(profiles.load("tiny"))
     found, published = study.load("tiny", "live"), study.load("tiny")
     assert found.keys() == published.keys() == set(study.TABLES)
