@@ -1,8 +1,8 @@
 """What earlier rankings found, kept by the content of all that decides it: a second one runs no network again.
 
-It lies in `tepones.common.paths.cache`. Anything in it may be removed at any time; what is damaged, or cannot be read
-or written, is as if it were not there. Only what was loaded from files or by name is kept: of a network that was made
-in Python nobody knows the code.
+It lies in the folder that ``TEPONES_CACHE`` names, else in the cache folder of the user. Anything in it may be removed
+at any time; what is damaged, or cannot be read or written, is as if it were not there. Only what was loaded from files
+or by name is kept: of a network that was made in Python nobody knows the code.
 """
 
 import hashlib
