@@ -28,6 +28,9 @@ from tepones.companion.study.records import Cell, Store, kind
 
 Job = Sequence[Cell]
 
+#: Seconds after which Ctrl-C is noticed at the latest.
+NOTICED = 0.2
+
 
 def run(
     store: Store,
@@ -78,7 +81,11 @@ def run(
     running: dict[Future, Job] = {}
     finished = False
     try:
-        with _environment(numerics.environment()), progress_bar(n_missing, description, "cells", "{postfix}") as bar:
+        with (
+            _interruption() as interrupted,
+            _environment(numerics.environment()),
+            progress_bar(n_missing, description, "cells", "{postfix}") as bar,
+        ):
             bar.set_postfix_str(_told(to_go, [*waiting, *running.values()], workers))
             while waiting or running:
                 # No more than one job in hand for each worker: what becomes ready next may matter more.
@@ -88,7 +95,10 @@ def run(
                         running[pool.submit(_compute, store, job)] = job
                 if not running:
                     raise TeponesError(f"{len(waiting)} jobs need records that no job makes, first: {waiting[0][0]}")
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = wait(running, NOTICED, FIRST_COMPLETED).done
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                for future in done:
                     job = running.pop(future)
                     for cell, seconds in zip(job, future.result(), strict=True):
                         to_go.learn(cell, seconds)
@@ -100,13 +110,29 @@ def run(
         message = "a worker process died (killed, or out of memory); finished records are kept, run again to go on"
         raise TeponesError(message) from error
     finally:
-        # Cells under way are lost at once; their records are not half-written. An interruption may come between a
-        # job's submission and its entry in `running`, so that one says nothing.
+        # Cells under way are lost at once; their records are not half-written.
         if not finished:
             lifeline.close()
         pool.shutdown(wait=True, cancel_futures=True)
         lifeline.close()
     return n_missing
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Whether somebody pressed Ctrl-C; it raises nothing meanwhile.
+
+    An exception in the middle of the pool's own code could leave one of its locks taken, and then nothing ends.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
