@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,7 @@ def test_the_manifest_says_what_was_done_and_the_folder_holds_nothing_else(mine,
     about = zoo.manifest(tmp_path / "ladder")
     assert (about.architecture, about.head, about.method, about.side) == ("own:Small", "fc", "snip iterative", 32)
     assert about.task == {"task": "data of your own", "images": 64, "classes": 4}
-    assert about.config["training"]["epochs"] == 1 and about.versions["torch"] == torch.__version__
+    assert about.config["training"]["epochs"] == 1 and about.versions["torch"] == version("torch")
     assert encoders[0].preparation == Preparation(40, 32, (1, 2, 3), (4, 5, 6))
     assert {rung.source_accuracy for rung in about.rungs} == {None}
     assert {path.name for path in tmp_path.iterdir()} == {"ladder"}

@@ -204,4 +204,10 @@ def main() -> None:
 
 def _fail(message: str, status: int) -> None:
     click.echo(f"tepones: {shown(one_line(message))}", err=True)
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        # What cannot be written would be tried once more as Python ends, which then has an exit status of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
