@@ -80,12 +80,12 @@ def test_a_kill_in_the_middle_loses_only_the_cell_under_way(tmp_path, sent):
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
     store = Store(tmp_path / "records")
     jobs = chain(trace, 8, held_at=3)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # a busy machine takes a minute to import torch twice
     while store.get(jobs[2][0]) is None:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(sent)
-    assert process.wait(timeout=20) != 0
+    assert process.wait(timeout=120) != 0
     time.sleep(0.5)
     hold.unlink()
     kept = [job[0] for job in jobs if store.get(job[0]) is not None]
