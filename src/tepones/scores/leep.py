@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from tepones.common.errors import UsageError
@@ -87,12 +87,13 @@ def _mixture(rows: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Posteriors (N, clusters), float32, of a mixture of diagonal Gaussians that starts from k-means.
 
     Expectation maximisation with the start, the regularisation and the end of scikit-learn's GaussianMixture, but block
-    by block, with products in float32 and totals in float64: a fifth of its time and an eighth of its memory.
+    by block, with products in float32 and totals in float64.
     """
     with warnings.catch_warnings():
         # Rows that coincide leave clusters empty; those get no mass and so no say.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        labels = KMeans(n_clusters, n_init=1, random_state=seed).fit(rows).labels_
+        centres, _ = kmeans_plusplus(rows, n_clusters, random_state=seed)
+        labels = KMeans(n_clusters, init=centres, n_init=1).fit(rows.astype(np.float32)).labels_
     # A Gaussian's log density is linear in these, and its parameters are quotients of their totals.
     terms = np.concatenate([rows**2, rows, np.ones((len(rows), 1))], axis=1).astype(np.float32)
     totals = csr_array((np.ones(len(rows)), (labels, np.arange(len(rows)))), shape=(n_clusters, len(rows))) @ terms
