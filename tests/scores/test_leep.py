@@ -57,12 +57,22 @@ def test_a_head_that_is_right_tells_all():
     assert nce(one_hot(y), y) == pytest.approx(0)
 
 
-def test_n_leep_is_leep_of_a_mixture_on_principal_components():
+@pytest.mark.parametrize("decimals", [8, 0])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_n_leep_is_leep_of_a_mixture_on_principal_components(decimals, seed):
     x, y = labelled(n=300, d=8, c=3, apart=2)
+    x = np.round(x, decimals)
     reduced = PCA(0.8, svd_solver="full").fit_transform(x)
     reduced /= reduced[:, 0].std()
-    clusters = GaussianMixture(15, covariance_type="diag", random_state=3).fit(reduced).predict_proba(reduced)
-    assert n_leep(x, y, seed=3) == pytest.approx(leep(clusters, y), rel=1e-6)
+    clusters = GaussianMixture(15, covariance_type="diag", random_state=seed).fit(reduced).predict_proba(reduced)
+    assert n_leep(x, y, seed=seed) == pytest.approx(leep(clusters, y), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_n_leep_of_rows_that_coincide_is_that_of_their_clusters():
+    rows = np.random.default_rng(0).normal(size=(6, 5))
+    place, y = np.arange(120) % 6, np.arange(120) % 4
+    assert n_leep(rows[place], y) == pytest.approx(leep(one_hot(place), y), rel=1e-6)
 
 
 def test_n_leep_of_more_clusters_than_rows():
