@@ -223,12 +223,23 @@ def test_what_cannot_be_shrunk_has_an_empty_shrunk_budget(decides, tmp_path):
     assert rung.shrunk == {} and rung.budget["flops"] > 0
 
 
-def test_a_weight_beyond_half_precision_is_refused(tmp_path):
+def _written(ladder, weight):
     backbone = from_module(Halved(False))
-    backbone.encoder.twice.weight.data[0] = 1e5
-    about = {"architecture": "own:Halved", "side": 32}
-    with pytest.raises(TeponesError, match="half precision, up to 65,504; a weight is beyond it"):
-        zoo.write(tmp_path, [backbone], about, lambda rung: None)
+    backbone.encoder.twice.weight.data[0] = weight
+    about = {"architecture": "own:Halved", "side": 32, "method": "", "seed": 0}
+    zoo.write(ladder, [backbone], about | {"task": {}, "config": {}, "versions": {}}, lambda rung: None)
+    return zoo.load(ladder, "rung-00.safetensors.gz", Halved(False)).model.encoder.twice.weight
+
+
+def test_weights_beyond_half_precision_come_back_exactly(tmp_path):
+    assert (_written(tmp_path / "within", 1 / 3)[0] == torch.tensor(1 / 3).half().float()).all()
+    assert (_written(tmp_path / "beyond", 1e5 + 1 / 3)[0] == 1e5 + 1 / 3).all()
+
+
+@pytest.mark.parametrize("weight", [float("inf"), float("nan")])
+def test_a_weight_that_is_no_number_is_refused(tmp_path, weight):
+    with pytest.raises(TeponesError, match=r"rung 0: encoder\.twice\.weight has values that are infinite"):
+        _written(tmp_path, weight)
     assert not list(tmp_path.iterdir())
 
 
@@ -301,6 +312,7 @@ WEIGHT = "encoder.0.weight"
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({WEIGHT: torch.full((16, 3, 3, 3), torch.inf)}, "encoder.0.weight has values that are infinite"),
         # No values, so no bytes; but the bias of such a layer would take four terabytes.
         (
             {WEIGHT: torch.zeros(10**12, 0, 3, 3)},

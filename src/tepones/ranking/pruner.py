@@ -36,6 +36,8 @@ Model = nn.Module | Encoder | str | Path
 #: Libraries that decide what a ladder is, for its manifest.
 LIBRARIES = ("torch", "torch-pruning", "numpy", "pillow")
 
+_AS_ONES_OWN = "from Python it can be pruned as a network of your own: give the module and prepared"
+
 
 def prune(
     model: Model,
@@ -317,9 +319,11 @@ def _named(encoder: Encoder, side: int) -> Backbone:
         with torch.no_grad():
             same = torch.allclose(backbone.eval()(pictures), encoder.model.eval()(pictures), rtol=1e-3, atol=1e-3)
     except Exception as error:  # networks raise of every kind
-        raise UsageError(f"{shown(encoder.name)}: cannot be built as {name} ({one_line(error)[:200]})") from error
+        reason = f"cannot be built as {name} ({one_line(error)[:200]})"
+        raise UsageError(f"{shown(encoder.name)}: {reason}; {_AS_ONES_OWN}") from error
     if not same:
-        raise UsageError(f"{shown(encoder.name)}: computes something else than {name} does, built with its weights")
+        reason = f"computes something else than {name} does, built with its weights"
+        raise UsageError(f"{shown(encoder.name)}: {reason}; {_AS_ONES_OWN}")
     return backbone
 
 

@@ -2,9 +2,9 @@
 
 A ladder is a folder with one safetensors file for each rung, compressed by gzip, and `manifest.json`, which says what
 the rungs are and holds the SHA-256 of each file. Weights of convolutions and linear layers are rounded to half
-precision; all other tensors are exact. What the manifest says of a rung
-(accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has fewer channels than its
-architecture says; sparsity always counts from the dense architecture.
+precision, unless a diverged training has made those of a layer too large for it; all other tensors are exact. What the
+manifest says of a rung (accuracy, sparsity, budgets) was measured after rounding. A rung of structured pruning has
+fewer channels than its architecture says; sparsity always counts from the dense architecture.
 
 A ladder of a network of one's own, which has no name here, is read into that network: nothing that a manifest names is
 ever imported.
@@ -13,6 +13,7 @@ ever imported.
 import gzip
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -179,7 +180,7 @@ def load(ladder: Path, file: str, model: nn.Module | None = None) -> Encoder:
     formats.check_names(path, state)
     for name, tensor in state.items():
         # Of a shape without values the bytes are none, but layers of that shape would have biases.
-        problem = formats.no_weight(name, tensor)
+        problem = formats.no_weight(name, tensor) or _not_finite(name, tensor)
         if problem:
             raise TeponesError(f"{path}: no rung ({problem})")
     try:
@@ -226,13 +227,16 @@ def write(
     Raises
     ------
     TeponesError
-        If a weight is beyond the range of half precision.
+        If a weight is infinite or not a number.
     """
     preparation = Preparation(about["side"], about["side"])
     rungs: list[dict[str, Any]] = []
     for level, model in enumerate(backbones):
         if level == 0:
             n_dense = n_weights(model)
+        problem = next(filter(None, itertools.starmap(_not_finite, model.state_dict().items())), None)
+        if problem:
+            raise TeponesError(f"rung {level}: {problem}, which no ladder may hold")
         _round(model)
         encoder = Encoder("", about["architecture"], model, preparation)
         content = compress(serialise(_state(model)))
@@ -311,15 +315,22 @@ def _prunable(model: nn.Module) -> list[torch.Tensor]:
 
 @torch.no_grad()
 def _round(model: nn.Module) -> None:
-    """Round the weights to what half precision can hold."""
+    """Round to half precision the layers whose weights it can hold: those of a diverged training may be too large."""
     for weight in _prunable(model):
-        weight.copy_(weight.half().float())
-        if not weight.isfinite().all():
-            raise TeponesError("a ladder holds half precision, up to 65,504; a weight is beyond it, or not a number")
+        if _fits(weight):
+            weight.copy_(weight.half().float())
+
+
+def _not_finite(name: str, tensor: torch.Tensor) -> str:
+    return "" if tensor.isfinite().all() else f"{shown(name)} has values that are infinite or not a number"
+
+
+def _fits(weight: torch.Tensor) -> bool:
+    return bool(weight.abs().max() <= torch.finfo(torch.float16).max)
 
 
 def _state(model: nn.Module) -> dict[str, torch.Tensor]:
-    halves = {id(weight) for weight in _prunable(model)}
+    halves = {id(weight) for weight in _prunable(model) if _fits(weight)}
     named = dict(model.named_parameters())
     return {
         name: tensor.half() if id(named.get(name)) in halves else tensor for name, tensor in model.state_dict().items()
