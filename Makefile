@@ -12,7 +12,9 @@ READY := .venv/ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test common-test fuzz lint site site-test wheel-test clean
+CHROMIUM = chromium
+
+.PHONY: book test common-test fuzz lint site pdf site-test wheel-test clean
 
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
@@ -23,6 +25,14 @@ site: $(READY)
 	links: git config core.symlinks true, then git checkout book/_config.yml book/_toc.yml" >&2; exit 2; }
 	rm -f build/site.stamp
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
+
+# The whole book as one file; needs Chromium. make site or make book, after it, puts it into the site.
+pdf: $(READY)
+	$(BIN)/jupyter-book build book/ --builder singlehtml -W -n --keep-going
+	mkdir -p book/_build/pdf
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=60000 \
+	--host-resolver-rules='MAP * ~NOTFOUND' --print-to-pdf=book/_build/pdf/tepones.pdf \
+	"file://$(CURDIR)/book/_build/singlehtml/index.html"
 
 # A file's tests run in one process: they share what is computed once for them.
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder

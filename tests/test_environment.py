@@ -34,6 +34,7 @@ NOT_IMPORTED = {
     "check-jsonschema": "a command",
     "hatchling": "builds the wheel",
     "ipywidgets": "tqdm's bar in a notebook",
+    "itables": "the site takes its files",
     "jupyter-book": "a command",
     "onnxscript": "torch writes ONNX files by it",
     "pyarrow": "pandas reads and writes Parquet by it",

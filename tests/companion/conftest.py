@@ -23,7 +23,7 @@ kernelspec:
 """
 
 SMALL = (
-    HEADER
+    HEADER.replace("python3\n---", "python3\nrecords: [tiny]\n---")
     + """\
 # Small
 
@@ -114,7 +114,9 @@ def small_root(tmp_path_factory):
     shutil.copy(ROOT / "_config.yml", root)
     ignore = shutil.ignore_patterns("_build", "chapters", "_toc.yml", "index.md")
     shutil.copytree(ROOT / "book", root / "book", ignore=ignore)
-    (root / "book" / "index.md").write_text("# A book of one chapter\n", encoding="utf-8")
+    long = "| row |\n| --- |\n" + "".join(f"| {row} |\n" for row in range(20))
+    (root / "book" / "index.md").write_text(f"# A book of one chapter\n\n{long}", encoding="utf-8")
+    shutil.copytree(ROOT / "data" / "records" / "tiny", root / "data" / "records" / "tiny")
     (root / "book" / "_toc.yml").write_text(TOC, encoding="utf-8")
     return root
 

@@ -1,10 +1,12 @@
 """The built site: complete, numbered, and without a request that leaves it."""
 
+import importlib.metadata
 import re
 import shutil
 from html import unescape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -70,6 +72,31 @@ def test_vega_is_private(chapter):
     assert text.startswith("(function () {")
     assert text.rstrip().endswith("})();")
     assert "window.vegaEmbed" in text
+
+
+def test_only_long_tables_get_a_filter(pages, chapter):
+    index = next(text for p, text in pages.items() if p.name == "index.html")
+    assert "vendor/tables/tables.js" in index and "vendor/tables/dt_bundle.css" in index
+    assert "vendor/tables" not in chapter[1]
+
+
+def test_every_page_says_by_which_code_and_a_chapter_by_which_records_it_was_made(pages, chapter):
+    version = importlib.metadata.version("tepones")
+    written = {p: text for p, text in pages.items() if p.name not in ("genindex.html", "search.html")}
+    assert all(f"Code: tepones {version}" in text for text in written.values()), list(written)
+    made = dict(pd.read_csv(ROOT / "data" / "records" / "tiny" / "provenance.csv", dtype=str).to_numpy())
+    line = re.search(r"<p>(Records: .*?)</p>", chapter[1])[1]
+    assert line.startswith("Records: <code>tiny</code>") and f"torch {made['torch']}" in line
+    assert sum("Records: " in text for text in written.values()) == 1
+
+
+def test_no_page_leads_to_a_pdf_that_has_not_been_made(pages):
+    assert not any("tepones.pdf" in text for text in pages.values())
+
+
+def test_citations_name_authors_and_year(chapter):
+    text = re.sub(r"<[^>]+>", "", chapter[1])
+    assert "[Ledoit and Wolf, 2004]" in text
 
 
 def test_no_script_twice_and_no_thebe(pages):

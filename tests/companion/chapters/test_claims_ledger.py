@@ -1,5 +1,6 @@
 """The chapter *Claims ledger*: its tables hold every verdict, and no number of the text is typed."""
 
+import pandas as pd
 import pytest
 from chapter_cells import run_cells
 
@@ -27,16 +28,15 @@ def test_the_text_counts_the_verdicts_of_the_ledger(verdicts, monkeypatch):
         assert glued[f"n-{verdict}"] == counts.get(verdict, 0)
     assert glued["n-tested"] == len(verdicts) - counts["not tested"] == counts.drop("not tested").sum()
     assert "{'tiny': 'live'}" in glued["tab-ledger"]
-    assert glued["ledger-at-a-glance"].count("<tr>") == glued["n-tested"]
+    assert glued["findings"].count('class="verdict') == len(claims_ledger.findings(verdicts))
+    assert glued["by-paper"].count("<tr>") == verdicts["source"].nunique()
 
 
 def test_tables_for_readers_hold_every_claim_once(verdicts):
     tested, untested = claims_ledger.tested(verdicts), claims_ledger.untested(verdicts)
-    glance = claims_ledger.at_a_glance(verdicts)
-    assert len(tested) == len(glance) == (verdicts["verdict"] != "not tested").sum() > 0
+    assert len(tested) == (verdicts["verdict"] != "not tested").sum() > 0
     assert len(tested) + len(untested) == verdicts["claim"].nunique()
     assert "{cite:p}`iofinova2022sparse`" in tested["claim"].iloc[1]
-    assert "better than dense, full (Iofinova 2022)" in set(glance["claim"])
     assert (
         untested["why it is not tested"].str.contains("photographs: no live records of profile photographs yet").any()
     )
@@ -53,7 +53,6 @@ def test_a_verdict_is_shown_with_its_numbers(verdicts):
     measured = shown["measured"].replace(NBSP, " ")
     assert measured == "−0.50 [−1.25, +0.33] points; p, 3 dense backbones × 2 targets; detects 1.21"
     assert NBSP in shown["measured"] and shown["verdict"] == "**undecided**"
-    assert claims_ledger.at_a_glance(row)["claim"].tolist() == ["c (companion)"]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +74,38 @@ def test_a_claim_tested_somewhere_is_not_among_the_untested(verdicts):
     rows = verdicts[verdicts["verdict"] == "not tested"].iloc[:2].assign(claim="c", profile=["a", "b"], reason="why")
     assert claims_ledger.untested(rows)["why it is not tested"].tolist() == ["a: why; b: why"]
     assert claims_ledger.untested(rows.assign(verdict=["supported", "not tested"])).empty
+
+
+def test_the_front_shows_of_each_question_the_most_telling_claim_that_was_tested(verdicts):
+    first, second = claims_ledger.FRONT[0][:2]
+    rows = pd.concat([verdicts.iloc[:1]] * 4).assign(
+        claim=[second, first, first, claims_ledger.FRONT[1][0]],
+        verdict=["supported", "not tested", "contradicted", "not tested"],
+        profile=["a", "b", "c", "d"],
+        unit="points",
+        **{"estimate": -0.5, "low": -1.25, "high": 0.333},
+    )
+    found = claims_ledger.findings(rows)
+    assert found[["claim", "verdict", "profile"]].values.tolist() == [[first, "contradicted", "c"]]
+    assert found["measured"].str.replace(NBSP, " ").tolist() == ["−0.50 [−1.25, +0.33] points"]
+    assert claims_ledger.findings(rows.iloc[:2])["claim"].tolist() == [second]
+    assert claims_ledger.findings(rows.iloc[3:]).empty
+
+
+def test_every_question_of_the_front_is_one_of_claims_of_the_ledger(verdicts):
+    assert {claim for claims in claims_ledger.FRONT for claim in claims} <= set(verdicts["claim"])
+
+
+def test_the_summary_counts_every_verdict_and_every_claim_without_one(verdicts):
+    counts = claims_ledger.by_paper(verdicts).set_index("paper")
+    decided = verdicts["verdict"] != "not tested"
+    assert counts.drop(columns="not tested").to_numpy().sum() == decided.sum()
+    assert counts["not tested"].sum() == len(claims_ledger.untested(verdicts))
+    assert counts.index[0] == "Spadaro 2026" and counts.index[-1] == "companion"
+    of_paper = verdicts[verdicts["source"] == "iofinova2022sparse"]
+    assert counts.loc["Iofinova 2022", "supported"] == (of_paper["verdict"] == "supported").sum() > 0
+
+
+def test_html_is_escaped(verdicts):
+    table = claims_ledger.as_html(pd.DataFrame({"claim": ["<b>a & b</b>"], "verdict": ["undecided"]}), "findings")
+    assert "&lt;b&gt;a &amp; b&lt;/b&gt;" in table and '<span class="verdict undecided">undecided</span>' in table

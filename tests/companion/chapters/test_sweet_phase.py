@@ -113,6 +113,27 @@ def test_the_chart_fits_the_column_and_names_its_panels():
         sweet_phase.accuracy_chart(small_ladders().drop(columns="target"))
 
 
+def test_the_front_shows_gains_and_their_mean_by_target_and_method():
+    frame = small_ladders()
+    rows = rows_of(sweet_phase.front_chart(frame)).dropna(subset=["target"])
+    of_ladders, means = rows[rows["ladder"].notna()], rows[rows["ladder"].isna()]
+    assert set(of_ladders["gain"].round(6)[of_ladders["rung"] == 0]) == {0}
+    assert of_ladders["gain"].max() == pytest.approx(3)
+    expected = of_ladders.groupby(["target", "method", "rung"])["gain"].mean()
+    assert means.set_index(["target", "method", "rung"])["gain"].to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_the_front_shows_the_control_beside_every_method():
+    frame = small_ladders()
+    control = frame[frame["method"] == frame["method"].iloc[0]]
+    control = control.assign(method=sweet_phase.CONTROL, ladder="control " + control["ladder"])
+    chart = sweet_phase.front_chart(pd.concat([frame, control])).to_dict()
+    method = next(parameter for parameter in chart["params"] if parameter["name"] == "method")
+    assert set(method["bind"]["options"]) == set(frame["method"])
+    assert len(chart["layer"]) == len(sweet_phase.front_chart(frame).to_dict()["layer"]) + 1
+    assert width_of(sweet_phase.front_chart(frame)) <= charts.WIDTH
+
+
 def test_readmes_picture_shows_the_far_target_alone(checkout):
     path = sweet_phase.write_readme_picture()
     assert path == checkout / "book" / "_static" / "sweet-phase.svg"

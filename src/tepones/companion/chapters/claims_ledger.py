@@ -1,10 +1,20 @@
 """The chapter *Claims ledger*: the tables of verdicts that readers see, here and in other chapters."""
 
+import html
 import re
 
 import pandas as pd
 
-from tepones.companion.claims.ledger import COMPANION, measured
+from tepones.companion.claims.ledger import COMPANION, VERDICTS, measured
+
+FRONT = (
+    ("sweet phase by pruning", "sweet phase, photographs", "sweet phase"),
+    ("ranks where one would choose", "ranks without fine-tuning"),
+    ("selects a good backbone, photographs", "selects a good backbone"),
+    ("P1, transfer, magnitude", "P1, source, magnitude"),
+    ("as good as dense, frozen",),
+)
+"""The questions of the papers, each as the claims that answer it, the most telling one first."""
 
 
 def tested(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -40,17 +50,41 @@ def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"claim": _in_our_words(found), "why it is not tested": found["reason"]})
 
 
-def at_a_glance(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """What the ledger could test, in short and without citations: the table at the front of the book."""
-    verdicts = verdicts[verdicts["verdict"] != "not tested"]
-    return pd.DataFrame(
-        {
-            "claim": verdicts["claim"] + " (" + verdicts["source"].map(_author_and_year) + ")",
-            "profile": verdicts["profile"],
-            "mean [95 % interval]": [f"{_unbroken(measured(row))} {row['unit']}" for _, row in verdicts.iterrows()],
-            "verdict": verdicts["verdict"].map(_unbroken),
-        }
+def findings(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """What the front of the book shows: of each question of `FRONT` the first claim that was tested.
+
+    One row for each question that has one: claim, its words, verdict, measured (mean, interval and unit), profile.
+    """
+    tested = verdicts[verdicts["verdict"] != "not tested"]
+    rows = []
+    for claims in FRONT:
+        of_question = tested[tested["claim"].isin(claims)]
+        # The order of the claims decides, and among the profiles of a claim that of its own list.
+        rows += [row for claim in claims for _, row in of_question[of_question["claim"] == claim].iterrows()][:1]
+    found = pd.DataFrame(rows, columns=verdicts.columns)
+    measure = [f"{_unbroken(measured(row))} {row['unit']}" for row in rows]
+    return found[["claim", "words", "verdict"]].assign(measured=measure, profile=found["profile"])
+
+
+def by_paper(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """How many verdicts of each kind there are on the claims of each paper, and how many claims have none."""
+    decided = verdicts[verdicts["verdict"] != "not tested"]
+    without = verdicts[~verdicts["claim"].isin(decided["claim"])].drop_duplicates("claim")
+    counted = pd.concat([decided, without])
+    counts = pd.crosstab(counted["source"], counted["verdict"]).reindex(columns=VERDICTS, fill_value=0)
+    papers = sorted(dict.fromkeys(verdicts["source"]), key=lambda source: source == COMPANION)
+    table = counts.loc[papers].reset_index(names="paper").rename_axis(columns=None)
+    return table.assign(paper=table["paper"].map(_author_and_year))
+
+
+def as_html(frame: pd.DataFrame, name: str) -> str:
+    """A table for the front page, in HTML with the name as a class, as has each verdict in it."""
+    escaped = frame.map(lambda cell: html.escape(str(cell)))
+    chips = {"verdict": '<span class="verdict {0}">{0}</span>'.format} if "verdict" in frame else {}
+    table = escaped.to_html(
+        index=False, border=0, classes=f"table {name}", justify="left", escape=False, formatters=chips
     )
+    return f'<div class="pst-scrollable-table-container">{table}</div>'
 
 
 def _claimed(row: pd.Series) -> str:

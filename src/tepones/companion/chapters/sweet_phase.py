@@ -16,6 +16,12 @@ PROFILE = "embedded"
 FAR = "digits"
 """The target that is not drawn from the fonts of the source: scanned handwriting."""
 
+FIRST_METHOD, CONTROL = "magnitude iterative", "control"
+"""The method that the front of the book shows first; and the trainings of a ladder with nothing pruned."""
+
+FRONT_DEPTH = 10
+"""Points below dense that the front of the book shows."""
+
 DEPTH = 0.2
 """Accuracy shown below the dense models: a hump of two points would vanish beside the collapse to chance."""
 
@@ -85,6 +91,54 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
         ).properties(**charts.PANEL)
 
     return charts.panels(frame, ["target"], panel)
+
+
+def front_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Gain over the dense encoder against sparsity, of the target and the method that the reader chooses.
+
+    A thin line for each ladder and a thick one for their mean; in grey the mean of the control, where there is one. It
+    ends `FRONT_DEPTH` below zero; the collapse goes on beneath it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`; a ladder's lowest rung is dense.
+    """
+    frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy"])
+    dense = frame.groupby(["target", "ladder"], sort=False)["accuracy"].transform("first")
+    frame["gain"] = 100 * (frame["accuracy"] - dense)
+    means = frame.groupby(["target", "method", "rung"], sort=False)[["remaining", "sparsity", "gain"]].mean()
+    means = means.reset_index()
+    for part in (frame, means):
+        part["gain"] = part["gain"].map(charts.rounded)
+    control = means[means["method"] == CONTROL]
+    methods = sorted(set(frame["method"]) - {CONTROL}, key=lambda method: method != FIRST_METHOD)
+    chosen = [
+        charts.menu("target", sorted(set(frame["target"]), key=lambda target: target != FAR), label="target"),
+        charts.menu("method", methods, label="pruning"),
+    ]
+    y = alt.Y("gain:Q", title="gain over dense (accuracy points)").scale(
+        domain=[-FRONT_DEPTH, charts.rounded(1.2 * max(frame["gain"].max(), 1))]
+    )
+    x, of_target = charts.sparsity_axis(frame), "datum.target == target"
+    tooltip = [alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("gain:Q", format="+.2f")]
+
+    def lines(part: pd.DataFrame, **mark: object) -> alt.Chart:
+        return alt.Chart(part).mark_line(clip=True, **mark).encode(x=x, y=y, order="rung:Q", tooltip=tooltip)
+
+    def of_method(part: pd.DataFrame, **mark: object) -> alt.Chart:
+        shown = lines(part, **mark).transform_filter(f"{of_target} && datum.method == method")
+        return shown.encode(color=charts.method_colour(frame).legend(None))
+
+    zero = alt.Chart(pd.DataFrame({"gain": [0.0]})).mark_rule(strokeDash=[5, 4]).encode(y=y)
+    layers = [
+        zero,
+        of_method(frame, strokeWidth=1, opacity=0.5).encode(detail="ladder:N", tooltip=["ladder:N", *tooltip]),
+        of_method(means, strokeWidth=3, point={"size": 45}),
+    ]
+    if not control.empty:
+        layers.append(lines(control, strokeWidth=3, color="#8c8c8c").transform_filter(of_target))
+    return alt.layer(*layers).add_params(*chosen).properties(width=charts.WIDTH - 60, height=300)
 
 
 def write_readme_picture() -> Path:

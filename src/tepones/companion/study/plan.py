@@ -283,7 +283,8 @@ def _measured(record: Record) -> dict[str, object]:
 
 def _made(record: Record, cell: Cell) -> dict[str, object]:
     """What made a record: time, machine, how it rounds, cell."""
-    return {name: record.made[name] for name in ("seconds", "machine", "numerics")} | {"cell": identity(cell)}
+    about = {name: record.made[name] for name in ("seconds", "machine", "numerics")}
+    return about | {"when": record.made["when"][:10], "cell": identity(cell)}
 
 
 def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -301,10 +302,19 @@ def provenance(profile: Profile, found: dict[str, pd.DataFrame]) -> pd.DataFrame
         "rungs": len(found["rungs"]),
         "targets": len(profile.targets),
         "core seconds": round(timed["seconds"].sum()),
+        "computed": _days(found),
+        "machine": ", ".join(sorted(found["rungs"]["machine"].unique())),
         "numerics": _together(found),
     }
     made = pd.DataFrame({"item": facts.keys(), "value": facts.values()})
     return pd.concat([made, _digests(profile)], ignore_index=True)
+
+
+def _days(found: dict[str, pd.DataFrame]) -> str:
+    """The days (UTC) from the first record to the last; ladders that were published before may not tell theirs."""
+    told = [found[name]["when"] for name in ("rungs", "transfer") if "when" in found[name]]
+    days = sorted(pd.concat(told).dropna()) if told else []
+    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "not known"
 
 
 def _together(found: dict[str, pd.DataFrame]) -> str:
