@@ -75,6 +75,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", write_tables)
     app.connect("html-page-context", add_filter, priority=400)
     app.connect("html-page-context", add_provenance, priority=900)
+    app.connect("html-page-context", drop_mathjax, priority=900)
+    app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", copy_pdf)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -132,6 +134,20 @@ def _records(notebook: nbformat.NotebookNode) -> list[str]:
         told = [f"{words} {html.escape(made[item])}" for item, words in TOLD.items() if item in made]
         lines.append(f"Records: <code>{html.escape(profile)}</code>, {', '.join(told)}.")
     return lines
+
+
+def drop_mathjax(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Sphinx adds it wherever an output of a notebook might hold a formula."""
+    if 'class="math' not in context.get("body", ""):
+        scripts = context["script_files"]
+        scripts[:] = [script for script in scripts if "mathjax" not in str(getattr(script, "filename", script))]
+
+
+def drop_icon_script(app: Sphinx, error) -> None:
+    """The theme brings its icons as a font and once more as a script of 1.5 MB, of which the pages need one."""
+    script = Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"
+    if app.builder.name == "html" and not error:
+        script.write_text("", encoding="utf-8")
 
 
 def copy_pdf(app: Sphinx, error) -> None:

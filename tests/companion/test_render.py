@@ -64,7 +64,7 @@ def test_vendored_scripts_are_where_they_are_needed(pages, chapter):
     assert "vendor/mathjax/tex-mml-chtml.js" in html
     assert (page.parent.parent / "vendor/mathjax/output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff").is_file()
     index = next(text for p, text in pages.items() if p.name == "index.html")
-    assert "vendor/vega.js" not in index
+    assert "vendor/vega.js" not in index and "tex-mml-chtml" not in index
 
 
 def test_vega_is_private(chapter):

@@ -17,6 +17,9 @@ GUARDS, STRICT = "TEPONES_GUARDS", "strict"
 #: Seconds until a kernel that does not answer is given up.
 PATIENCE = 60
 
+#: Kernels that are started until one answers.
+TRIES = 3
+
 # Run by the kernel before anything else: its messages are logged by another library than its own.
 _QUIET = "--IPKernelApp.exec_lines=__import__('logging').getLogger('tornado').setLevel('CRITICAL')"
 
@@ -60,12 +63,13 @@ class Kernel:
         Raises
         ------
         RuntimeError
-            If its successor does not answer either.
+            If none of `TRIES` answers.
         """
-        try:
-            return self._begun(strict)
-        except (RuntimeError, TimeoutError):
-            self._end()
+        for _ in range(TRIES - 1):
+            try:
+                return self._begun(strict)
+            except (RuntimeError, TimeoutError):
+                self._end()
         try:
             return self._begun(strict)
         except TimeoutError:

@@ -1,5 +1,7 @@
 """The plan of the tiny profile: in order, in parts, the same each time, and never trusting damage."""
 
+import datetime
+import platform
 import shutil
 
 import numpy as np
@@ -57,8 +59,16 @@ def test_another_run_with_another_number_of_workers_gives_the_same_records(
     first = study.load("tiny", "live")
     assert first.keys() == second.keys() == {*study.TABLES, study.CORRECT, study.TEST_IMAGES}
     for name in first:
-        one, other = (tables[name].drop(columns="seconds", errors="ignore") for tables in (first, second))
+        one, other = (tables[name].drop(columns=["seconds", "when"], errors="ignore") for tables in (first, second))
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_the_provenance_tells_when_and_on_what_the_records_were_made(tiny_checkout):
+    table = pd.read_csv(tiny_checkout / "build" / "records" / "tiny" / "provenance.csv", dtype=str)
+    made = dict(table.to_numpy())
+    first, *last = made["computed"].split(" to ")
+    assert all(datetime.date.fromisoformat(day) <= datetime.datetime.now(datetime.UTC).date() for day in (first, *last))
+    assert made["machine"] == f"{platform.system()} {platform.machine()}"
 
 
 def test_finished_records_are_reused_and_damage_is_repaired(tiny_checkout, checkout, command):
@@ -73,7 +83,7 @@ def test_finished_records_are_reused_and_damage_is_repaired(tiny_checkout, check
     assert all(f"{path} is damaged" in run.stderr for path in damaged)
     before = pd.read_csv(tiny_checkout / "build" / "records" / "tiny" / "transfer.csv")
     after = pd.read_csv(records / "transfer.csv")
-    pd.testing.assert_frame_equal(before.drop(columns="seconds"), after.drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*(table.drop(columns=["seconds", "when"]) for table in (before, after)))
 
 
 def test_a_shard_keeps_the_published_ladders_and_says_which_are_not_of_this_code(published_tiny, checkout, command):
