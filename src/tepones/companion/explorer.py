@@ -59,7 +59,7 @@ class Explorer(widgets.VBox):
         self.shrinkage = widgets.Dropdown(options=intensities, description="shrinkage", **_NAMED)
         self.files = widgets.FileUpload(accept=".npz", multiple=True, description="your .npz")
         self.told, self.ranking = widgets.HTML(), widgets.HTML()
-        self._chart = widgets.Output()
+        self._chart = widgets.Output(layout=widgets.Layout(flex="1 1 640px"))
         self._truth = rung_features.truth()
         self._own: dict[str, Arrays] = {}
         self._unread: list[str] = []

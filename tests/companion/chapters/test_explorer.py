@@ -62,7 +62,7 @@ def drawn(spec):
 
 def test_the_live_chart_tells_the_agreement_and_both_orders(one):
     known = one[one["accuracy"].notna()]
-    texts = drawn(explorer.live_chart(one))
+    texts = drawn(explorer.live_chart(one[one.columns[::-1]]))
     tau = stats.weightedtau(known["value"], known["accuracy"])[0]
     lost = 100 * (known["accuracy"].max() - known["accuracy"][known["value"].idxmax()])
     assert f"weighted τ {tau:.2f}, regret {lost:.1f} points" in texts

@@ -107,10 +107,14 @@ def _specification() -> dict[str, Any]:
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """One row for each choice: what is drawn of it, in lists, and how well the orders agree."""
     agreement = charts.prepared(rung_features.agreement(frame, CHOICE), [*CHOICE, "tau", "regret"])
-    rungs = charts.prepared(frame, [*CHOICE, *RUNG]).astype(object).where(frame.notna().to_numpy(), None)
+    rungs = _without_nan(charts.prepared(frame, [*CHOICE, *RUNG]))
     rungs = rungs.groupby(CHOICE, sort=False)[RUNG].agg(list).reset_index()
-    rows = agreement.astype(object).where(agreement.notna(), None).merge(rungs, on=CHOICE)
-    return rows.to_dict("records")
+    return _without_nan(agreement).merge(rungs, on=CHOICE).to_dict("records")
+
+
+def _without_nan(frame: pd.DataFrame) -> pd.DataFrame:
+    """JSON has null in its place."""
+    return frame.astype(object).where(frame.notna(), None)
 
 
 def _chart(chosen: str) -> alt.VConcatChart:
