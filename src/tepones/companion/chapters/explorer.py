@@ -25,6 +25,11 @@ ON_TRUE, ON_SHUFFLED = "on the labels", "on shuffled labels"
 BY_SCORE, BY_ACCURACY = "by the score", "by accuracy"
 
 _DATA = "choices"
+#: What the chart below the controls has besides: words for readers who do not see it, and elements for each mark.
+_LIVE = {
+    "description": "A score of each rung of a ladder, and the order of the rungs by it beside their order by accuracy.",
+    "usermeta": {"embedOptions": {"renderer": "svg"}},
+}
 _PANEL = {"width": 270, "height": 210}
 
 
@@ -32,6 +37,11 @@ def stored() -> pd.DataFrame:
     """The stored scores: the columns of `CHOICE` and `RUNG`."""
     table = rung_features.table()
     return table.assign(name=table["sparsity"].map(rung_name))[[*CHOICE, *RUNG]]
+
+
+def at_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `stored` that are chosen at first."""
+    return frame[(frame[list(FIRST)] == pd.Series(FIRST)).all(axis=1)]
 
 
 def rung_name(sparsity: float) -> str:
@@ -87,7 +97,9 @@ def static_chart(frame: pd.DataFrame) -> alt.VConcatChart:
         for column, label in LABELS.items()
     ]
     chosen = " && ".join(f"toString(datum.{column}) == explorer_{column}" for column in CHOICE)
-    return _chart(chosen).properties(datasets={_DATA: _rows(frame)}).add_params(*menus)
+    # Labels of another length ask for another margin.
+    resized = alt.AutoSizeParams(type="pad", resize=True)
+    return _chart(chosen).properties(datasets={_DATA: _rows(frame)}, autosize=resized).add_params(*menus)
 
 
 def live_chart(frame: pd.DataFrame) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def live_chart(frame: pd.DataFrame) -> dict[str, Any]:
     Rows without an accuracy are features of one's own. To check a chart takes Altair longer than a reader should wait:
     the specification is made once, and then only its data change.
     """
-    return _specification() | {"datasets": {_DATA: _rows(frame)}}
+    return _specification() | _LIVE | {"datasets": {_DATA: _rows(frame)}}
 
 
 @functools.cache
@@ -141,7 +153,7 @@ def _along(rungs: alt.Chart) -> alt.Chart:
         .transform_fold(labels, as_=["labels", "shown"])
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
-            x=alt.X("name:N", title="rung, by sparsity", sort=None).axis(labelAngle=-30),
+            x=alt.X("name:N", title="rung, by sparsity", sort=None).axis(labelAngle=-30, labelLimit=70),
             y=alt.Y("shown:Q", title="score"),
             color=alt.Color("labels:N", title=None).scale(domain=labels, range=charts.PALETTE),
             shape=alt.Shape("labels:N", title=None).scale(domain=labels, range=charts.SHAPES),
@@ -171,7 +183,7 @@ def _orders(rungs: alt.Chart) -> alt.LayerChart:
         text = alt.Text("named:N")
         own = places.transform_filter(f"datum.order == '{order}'")
         own = own.transform_calculate(named="datum.place + '. ' + datum.name")
-        return own.mark_text(fontSize=11, align=align, dx=shift).encode(text=text)
+        return own.mark_text(fontSize=11, align=align, dx=shift, limit=66).encode(text=text)
 
     return alt.layer(
         places.mark_line(strokeWidth=1.5),
