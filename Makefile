@@ -53,9 +53,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Needs Chromium and a site: make book or make site first.
+# Needs Chromium and a site: make book or make site first. The explorer is driven in JupyterLab.
 site-test: $(READY)
-	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py tests/ranking/test_chart.py
+	$(BIN)/python -m pytest -m browser tests/companion/test_browser.py tests/companion/test_explorer.py \
+	tests/ranking/test_chart.py
 
 # Every chapter in an empty folder, with nothing but the wheel.
 wheel-test: $(READY)

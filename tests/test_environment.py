@@ -33,9 +33,9 @@ CONDA_NAMES = {
 NOT_IMPORTED = {
     "check-jsonschema": "a command",
     "hatchling": "builds the wheel",
-    "ipywidgets": "tqdm's bar in a notebook",
     "itables": "the site takes its files",
     "jupyter-book": "a command",
+    "jupyterlab": "a command",
     "onnxscript": "torch writes ONNX files by it",
     "pyarrow": "pandas reads and writes Parquet by it",
     "pytest-xdist": "options of make test",
