@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
@@ -204,3 +205,16 @@ def test_committed_chapters_are_the_run_of_todays_text(monkeypatch):
     monkeypatch.setenv("TEPONES_ROOT", str(Path(__file__).resolve().parents[2]))
     for name in notebooks.names():
         notebooks.check(name, paths.book() / "chapters" / f"{name}.ipynb")
+
+
+def test_a_chapter_names_the_profiles_whose_records_it_draws_from():
+    """What stands below its page is told by them."""
+    for path in (ROOT / "notebooks").glob("*.md"):
+        notebook = jupytext.read(path)
+        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        named = notebook.metadata.get("records", [])
+        assert all((ROOT / "data" / "records" / profile / "provenance.csv").is_file() for profile in named), path
+        if "study.load(" in code:
+            assert named, path
+        found = re.findall(r'^profile = "(\w+)"', code, re.MULTILINE)
+        assert set(found) <= set(named), path
