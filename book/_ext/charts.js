@@ -47,8 +47,6 @@
       list.append(button);
     }
     place.after(list);
-    place.setAttribute('role', 'group');
-    place.setAttribute('aria-label', 'Chart');
     // What scrolls has to be in reach of the keyboard.
     new ResizeObserver(() => {
       if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;

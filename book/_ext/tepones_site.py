@@ -6,6 +6,7 @@ MyST again, and what their figures consist of moves into files beside the pages.
 """
 
 import json
+import re
 import shutil
 from html import escape
 from importlib.metadata import files
@@ -25,6 +26,8 @@ CHARTS = "vendor/charts.js"
 MATHJAX = "vendor/mathjax"
 FIGURES = "figures"
 
+_PARAMETERS = re.compile(r'<dl>\s*<dd><em class="sig-param">.*?</dl>', re.DOTALL)
+
 
 def setup(app: Sphinx) -> dict:
     # 400 is before the themes and other extensions read the configuration, 900 after all have added scripts.
@@ -32,6 +35,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", write_vendored)
     app.connect("source-read", read_myst)
     app.connect("html-page-context", place_figures, priority=400)
+    app.connect("html-page-context", mend_markup, priority=400)
     app.connect("html-page-context", tidy_scripts, priority=900)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
@@ -100,6 +104,26 @@ def place_figures(app: Sphinx, pagename, templatename, context, doctree) -> None
     script.write_text(f"window.teponesFigures = {shared};\n", encoding="utf-8")
     for priority, name in enumerate((VEGA, f"{FIGURES}/{script.name}", CHARTS), 100):
         app.add_js_file(f"../{name}", priority=priority, loading_method="defer")
+
+
+def mend_markup(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Change what Sphinx and its theme write against the rules of accessible pages."""
+    body = context.get("body", "")
+    # What scrolls has to be in reach of the keyboard.
+    body = body.replace('class="pst-scrollable-table-container"', 'class="pst-scrollable-table-container" tabindex="0"')
+    # The items of a list are items; the role of its own was withdrawn.
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    # The parameters of a signature are a list of definitions without terms.
+    context["body"] = _PARAMETERS.sub(
+        lambda found: (
+            found[0]
+            .replace("<dl>", '<div class="sig-params">')
+            .replace("</dl>", "</div>")
+            .replace("<dd>", "<div>")
+            .replace("</dd>", "</div>")
+        ),
+        body,
+    )
 
 
 def tidy_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:

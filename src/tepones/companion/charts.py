@@ -133,7 +133,8 @@ def _theme() -> alt.theme.ThemeConfig:
             "background": "transparent",
             "font": "system-ui, sans-serif",
             "view": {"stroke": INK, "strokeOpacity": 0.2},
-            "rule": {"color": INK},
+            # A rule shows what its neighbours tell: an interval, or where zero is.
+            "rule": {"color": INK, "aria": False},
             "text": {"color": INK},
             "axis": {
                 "labelFontSize": 11,

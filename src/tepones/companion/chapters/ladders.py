@@ -323,8 +323,8 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
         alt.layer(
             base.mark_rect().encode(color=colour),
             base.transform_filter("!datum.collapsed").mark_text(fontSize=10).encode(text="words:N", color=dark),
-            gone.mark_rect(fill="white", stroke=PALETTE[1], strokeWidth=2),
-            gone.mark_point(shape="cross", angle=45, size=80, filled=True, color=PALETTE[1], opacity=1),
+            gone.mark_rect(fill="white", stroke=PALETTE[1], strokeWidth=2, aria=False),
+            gone.mark_point(shape="cross", angle=45, size=80, filled=True, color=PALETTE[1], opacity=1, aria=False),
         )
         .add_params(level)
         .properties(width=WIDTH - 190, height=24 * frame["method"].nunique())
