@@ -7,7 +7,7 @@ import pandas as pd
 
 from tepones.common import paths
 from tepones.common.files import write_atomically
-from tepones.companion import charts, study
+from tepones.companion import charts, figures, study
 from tepones.companion.claims import statistic
 
 PROFILE = "embedded"
@@ -89,10 +89,8 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
 
 def write_readme_picture() -> Path:
     """Draw the sweet phase on the far target, from the published records, into `book/_static/sweet-phase.svg`."""
-    import vl_convert
-
     judged = study.tidy(study.load(PROFILE)).drop_duplicates(["ladder", "rung", "target"])
     chart = accuracy_chart(judged[judged["target"] == FAR])
     path = paths.book() / "_static" / "sweet-phase.svg"
-    write_atomically(path, vl_convert.vegalite_to_svg(chart.to_dict()).encode())
+    write_atomically(path, figures.picture(chart.to_dict()).encode())
     return path
