@@ -1,26 +1,41 @@
 """Sphinx extension: everything that a page needs comes from the site itself.
 
 Vega and MathJax are taken from installed Python packages and written into the built site when a build
-starts. The chapters stay ordinary notebooks, which load Vega from the network where they run.
+starts. The chapters stay ordinary notebooks, which load Vega from the network where they run; here their text becomes
+MyST again, and what their figures consist of moves into files beside the pages.
 """
 
+import json
+import re
 import shutil
+from html import escape
 from importlib.metadata import files
 from pathlib import Path
 
 import altair
+import nbformat
 import vl_convert
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+from tepones.common.errors import TeponesError
+from tepones.companion import figures, plain
 
 VEGA = "vendor/vega.js"
+CHARTS = "vendor/charts.js"
 MATHJAX = "vendor/mathjax"
+FIGURES = "figures"
+
+_PARAMETERS = re.compile(r'<dl>\s*<dd><em class="sig-param">.*?</dl>', re.DOTALL)
 
 
 def setup(app: Sphinx) -> dict:
     # 400 is before the themes and other extensions read the configuration, 900 after all have added scripts.
     app.connect("config-inited", use_own_mathjax, priority=400)
     app.connect("builder-inited", write_vendored)
-    app.connect("html-page-context", add_vega, priority=400)
+    app.connect("source-read", read_myst)
+    app.connect("html-page-context", place_figures, priority=400)
+    app.connect("html-page-context", mend_markup, priority=400)
     app.connect("html-page-context", tidy_scripts, priority=900)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
@@ -42,6 +57,7 @@ def write_vendored(app: Sphinx) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     # The bundle's top-level constants would collide with those of Sphinx's own scripts and break the search.
     target.write_text(f"(function () {{\n{bundle}\n}})();\n", encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("charts.js"), site / CHARTS)
 
     root = "sphinx-mathjax-offline/static/mathjax/"
     for file in files("sphinx-mathjax-offline"):
@@ -52,17 +68,62 @@ def write_vendored(app: Sphinx) -> None:
             shutil.copyfile(file.locate(), target)
 
 
-def add_vega(app: Sphinx, pagename, templatename, context, doctree) -> None:
-    if "vegaEmbed" not in context.get("body", ""):
+def read_myst(app: Sphinx, docname, source) -> None:
+    if app.env.doc2path(docname).endswith(".ipynb"):
+        notebook = nbformat.reads(source[0], as_version=4)
+        plain.restore(notebook)
+        source[0] = nbformat.writes(notebook)
+
+
+def place_figures(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Put what a page's figures consist of into files: pictures, and one script with the charts and their data.
+
+    Panels and figures of one page that draw the same rows share them.
+    """
+    try:
+        between, found = figures.split(context.get("body", ""))
+    except TeponesError as error:
+        raise ExtensionError(f"page {pagename}: {error}") from None
+    if not found:
         return
-    # Altair's output loads nothing when this object says that its versions are already there.
-    known = {
-        "vega_version": altair.VEGA_VERSION,
-        "vegalite_version": altair.VEGALITE_VERSION,
-        "vegaembed_version": altair.VEGAEMBED_VERSION,
-    }
-    app.add_js_file(None, body=f"var VEGA_DEBUG = {known};", priority=100)
-    app.add_js_file(f"../{VEGA}", priority=101)
+    folder = Path(app.outdir) / FIGURES
+    folder.mkdir(exist_ok=True)
+    body, datasets, specs = between[:1], {}, {}
+    for figure, following in zip(found, between[1:], strict=True):
+        (folder / f"{figure.key}.svg").write_text(figure.picture, encoding="utf-8")
+        source = f"{'../' * pagename.count('/')}{FIGURES}/{figure.key}.svg"
+        image = " ".join(f'{name}="{escape(value)}"' for name, value in figure.attributes.items())
+        place = f'id="{figures.PLACE}{figure.key}"'
+        body += [f'<div class="chart" {place}><img src="{source}" {image} loading="lazy"></div>', following]
+        own = figure.spec.pop("datasets", {})
+        datasets |= own
+        specs[figure.key] = figure.spec | {"datasets": list(own)}
+    context["body"] = "".join(body)
+    script = folder / f"{pagename.replace('/', '-')}.js"
+    shared = json.dumps({"datasets": datasets, "figures": specs}, ensure_ascii=False, separators=(",", ":"))
+    script.write_text(f"window.teponesFigures = {shared};\n", encoding="utf-8")
+    for priority, name in enumerate((VEGA, f"{FIGURES}/{script.name}", CHARTS), 100):
+        app.add_js_file(f"../{name}", priority=priority, loading_method="defer")
+
+
+def mend_markup(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Change what Sphinx and its theme write against the rules of accessible pages."""
+    body = context.get("body", "")
+    # What scrolls has to be in reach of the keyboard.
+    body = body.replace('class="pst-scrollable-table-container"', 'class="pst-scrollable-table-container" tabindex="0"')
+    # The items of a list are items; the role of its own was withdrawn.
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    # The parameters of a signature are a list of definitions without terms.
+    context["body"] = _PARAMETERS.sub(
+        lambda found: (
+            found[0]
+            .replace("<dl>", '<div class="sig-params">')
+            .replace("</dl>", "</div>")
+            .replace("<dd>", "<div>")
+            .replace("</dd>", "</div>")
+        ),
+        body,
+    )
 
 
 def tidy_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:

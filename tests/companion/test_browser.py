@@ -1,26 +1,55 @@
 """The site in a real browser that can reach nothing but the site."""
 
+import csv
 import functools
 import http.server
+import io
+import re
 import threading
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 pytestmark = pytest.mark.browser
 
 SITE = Path(__file__).resolve().parents[2] / "book" / "_build" / "html"
 
-CHARTS = """() => [...document.querySelectorAll('div[id^="altair-"]')].map((chart) => ({
+PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
+
+#: A page whose charts have menus, panels, methods and a coloured table.
+CHARTED = "chapters/ladders.html"
+
+WIDTHS = (360, 800, 1440)
+
+THEMES = ("light", "dark")
+
+CHARTS = """() => [...document.querySelectorAll('.chart')].map((chart) => ({
     id: chart.id,
-    alt: chart.querySelector('[role="graphics-document"]')?.getAttribute('aria-label'),
+    alt: chart.getAttribute('role') === 'graphics-document' && chart.getAttribute('aria-label'),
+    named: !chart.querySelector('[role="graphics-symbol"]:not([aria-label])'),
     marks: chart.querySelectorAll('svg .role-mark [role="graphics-symbol"], svg .role-mark path').length,
-    wide: chart.scrollWidth > chart.clientWidth + 1,
+    reachable: chart.tabIndex === 0 || chart.scrollWidth <= chart.clientWidth,
+    files: [...chart.nextElementSibling.querySelectorAll('button')].map((button) => button.textContent).join(),
 }))"""
 
 MATHS = """() => [...document.querySelectorAll('.math')].filter(
     (formula) => !formula.querySelector('mjx-container') || formula.querySelector('mjx-merror')
 ).map((formula) => formula.textContent)"""
+
+WIDER = "() => document.scrollingElement.scrollWidth - innerWidth"
+
+#: What WCAG 2.2 AA asks for, as far as a program can see.
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    "resultTypes": ["violations"],
+    # It would load the style sheets anew.
+    "preload": False,
+}
+
+DRAWN = (
+    "() => [...document.querySelectorAll('.chart')].every((chart) => chart.nextElementSibling?.matches('.chart-files'))"
+)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -39,46 +68,143 @@ def address():
     server.server_close()
 
 
-def faults_of(page, url, address):
-    """Everything that is wrong with a page, and how many charts and formulae it has."""
-    faults = []
-    page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or faults.append(f"asks {r.url}"))
-    page.on("response", lambda r: r.status < 400 or faults.append(f"{r.status} for {r.url}"))
-    page.on("console", lambda m: m.type != "error" or faults.append(f"console: {m.text}"))
-    page.on("pageerror", lambda e: faults.append(f"script error: {e}"))
-    page.goto(url, wait_until="networkidle")
-    page.evaluate("() => window.MathJax?.startup?.promise")
-    formulae = page.locator(".math").count()
-    faults += [f"formula not drawn: {text}" for text in page.evaluate(MATHS)]
-    charts = page.evaluate(CHARTS)
-    for chart in charts:
-        if not chart["marks"]:
-            faults.append(f"{chart['id']} has no marks")
-        if not chart["alt"]:
-            faults.append(f"{chart['id']} has no alt text")
-        if chart["wide"]:
-            faults.append(f"{chart['id']} is wider than its column")
-    return faults, len(charts), formulae
+@pytest.fixture
+def opened(address, browser):
+    """Open a page in a theme, drawn and typeset; what is wrong with it is added to `page.faults` from then on."""
+    contexts = []
+
+    def open_page(name, width=1280, theme="light", **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+        page = context.new_page()
+        faults = page.faults = []
+        page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or faults.append(f"asks {r.url}"))
+        page.on("response", lambda r: r.status < 400 or faults.append(f"{r.status} for {r.url}"))
+        page.on("console", lambda m: m.type != "error" or faults.append(f"console: {m.text}"))
+        page.on("pageerror", lambda e: faults.append(f"script error: {e}"))
+        page.goto(address + name, wait_until="load")
+        if options.get("java_script_enabled", True):
+            page.wait_for_function(DRAWN)
+            page.evaluate("() => window.MathJax?.startup?.promise")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
 
 
-def test_every_page_draws_itself(address, browser):
-    names = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
-    assert len(names) >= 5, names
-    found, n_charts, n_formulae = [], 0, 0
-    for name in names:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        faults, charts, formulae = faults_of(page, address + name, address)
-        page.close()
-        found += [f"{name}: {fault}" for fault in faults]
-        n_charts += charts
-        n_formulae += formulae
-    assert not found, "\n".join(found)
-    assert n_charts
-    assert n_formulae
+def faults_of(page):
+    """Everything that is wrong with a page as it is drawn, whatever its size and theme."""
+    faults = [*page.faults, *(f"formula not drawn: {text}" for text in page.evaluate(MATHS))]
+    for chart in page.evaluate(CHARTS):
+        for what in ("marks", "alt", "named", "reachable"):
+            if not chart[what]:
+                faults.append(f"{chart['id']}: not {what}")
+        if chart["files"] != "data as CSV,SVG,PNG":
+            faults.append(f"{chart['id']} offers {chart['files']!r}")
+    return faults
 
 
-def test_the_search_finds_a_word_of_the_landing_page(address, browser):
-    page = browser.new_page()
-    page.goto(f"{address}search.html?q=backbone", wait_until="networkidle")
+def violations(page, rules):
+    """What axe finds against its rules, each with a few of the places."""
+    for rule in Axe().run(page, context={"exclude": [[".chart svg g g"]]}, options=rules).response["violations"]:
+        places = "; ".join(" ".join(map(str, node["target"])) for node in rule["nodes"][:3])
+        yield f"{rule['id']} ({len(rule['nodes'])}): {places}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_draws_itself_at_every_width_in_both_themes_for_everybody(name, opened):
+    page = opened(name, width=WIDTHS[0])
+    # The theme puts what scrolls into reach of the keyboard a moment after the page is there.
+    page.wait_for_timeout(400)
+    found = list(violations(page, RULES))
+    for theme in THEMES:
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(50)
+            seen = faults_of(page)
+            wider = page.evaluate(WIDER)
+            if wider > 0:
+                seen.append(f"{wider} pixels wider than the page")
+            found += [f"{theme}, {width}: {fault}" for fault in seen]
+    found += violations(page, RULES | {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
+    assert not found, "\n".join(dict.fromkeys(found))
+
+
+def test_there_are_charts_and_formulae_to_look_at(opened):
+    assert len(PAGES) >= 5
+    assert len(opened(CHARTED).evaluate(CHARTS)) == 5
+    assert opened("chapters/the-score.html").locator("mjx-container").count()
+
+
+def test_a_page_without_charts_or_formulae_loads_no_library_for_them(opened):
+    page = opened("bibliography.html")
+    assert not page.locator("script[src*='vendor/']").count()
+
+
+def test_a_menu_changes_the_chart(opened):
+    page = opened(CHARTED)
+    chart = page.locator("#altair-fig-ladders")
+    before = chart.locator("svg").inner_html()
+    chart.locator("select").nth(0).select_option("digits")
+    assert chart.locator("svg").inner_html() != before
+    cells = page.locator("#altair-fig-layers")
+    before = cells.locator("svg").inner_html()
+    cells.locator("input[type=radio]").first.press("Space")
+    assert cells.locator("svg").inner_html() != before
+    assert not page.faults
+
+
+def saved(page, words):
+    """What a button below the first chart saves, when it is pressed on the keyboard: name and content."""
+    with page.expect_download() as download:
+        page.locator(".chart-files").first.get_by_role("button", name=words).press("Enter")
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def test_a_figure_can_be_saved_as_data_and_as_pictures(opened):
+    page = opened(CHARTED, theme="dark")
+    name, text = saved(page, "data as CSV")
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    assert name == "fig-ladders.csv"
+    assert len({row["method"] for row in rows}) == 15 and all(0 <= float(row["accuracy"]) <= 1 for row in rows)
+    name, svg = saved(page, "SVG")
+    assert name == "fig-ladders.svg"
+    # On white, where what has the colour of the page's text is black.
+    assert svg.startswith(b"<svg") and b'fill="white"' in svg and b"currentColor" in svg
+    name, png = saved(page, "PNG")
+    assert name == "fig-ladders.png" and png.startswith(b"\x89PNG") and len(png) > 10_000
+    assert not page.faults
+
+
+def test_charts_follow_the_switch_of_the_page(opened):
+    page = opened(CHARTED)
+    text = page.locator("#altair-fig-ladders .role-axis-label text").first
+
+    def brightness():
+        red, green, blue = map(int, re.findall(r"\d+", text.evaluate("text => getComputedStyle(text).fill"))[:3])
+        return (red + green + blue) / 3
+
+    assert brightness() < 80
+    for _ in range(3):
+        page.locator("button.theme-switch-button").first.click()
+        if page.evaluate("document.documentElement.dataset.theme") == "dark":
+            break
+    assert brightness() > 180
+    assert not page.faults
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("chapters/")])
+def test_without_scripts_every_figure_is_a_picture(name, opened):
+    page = opened(name, java_script_enabled=False)
+    pictures = page.locator(".chart > img")
+    for number in range(pictures.count()):
+        assert pictures.nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    assert not page.faults
+
+
+def test_the_search_finds_a_word_of_the_landing_page(opened):
+    page = opened("search.html?q=backbone")
     page.wait_for_selector("#search-results li", timeout=10_000)
-    page.close()

@@ -1,6 +1,7 @@
 """What charts, tables and numbers of the book share, and how they are handed to the text."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,8 +12,11 @@ import pytest
 from drawn import rows_of, svg_of, width_of
 from small_ladders import TARGETS, small_ladders
 
+from tepones.common import paths
 from tepones.common.errors import TeponesError, UsageError
-from tepones.companion import charts
+from tepones.companion import charts, figures
+from tepones.companion.study import profiles
+from tepones.scores import SCORES
 
 COLUMNS = ["ladder", "method", "rung", "sparsity", "target", "accuracy"]
 
@@ -41,9 +45,11 @@ def test_figures_need_a_sentence_as_alt_text(text, chart, glued):
     assert not glued
 
 
-def test_alt_text_becomes_the_description(chart, glued):
+def test_a_figure_is_glued_with_its_alt_text(chart, glued):
     charts.show(chart, "fig", alt="Accuracy rises\n  with the score.")
-    assert glued["fig"].to_dict()["description"] == "Accuracy rises with the score."
+    _, [figure] = figures.split(glued["fig"].data)
+    assert figure.key == "fig"
+    assert figure.attributes["alt"] == figure.spec["description"] == "Accuracy rises with the score."
 
 
 @pytest.mark.parametrize("key", ["", "two words", "a:b", "-a"])
@@ -53,6 +59,7 @@ def test_keys_are_names(key, frame, chart, glued):
         lambda: charts.table(frame, key),
         lambda: charts.holds(True, key),
         lambda: charts.show(chart, key, alt="A sentence of five words."),
+        lambda: charts.figure(chart, key, alt="A sentence of five words."),
     )
     for call in calls:
         with pytest.raises(UsageError, match="letters, digits"):
@@ -142,9 +149,38 @@ def test_the_sparsity_axis_reaches_from_dense_to_the_sparsest_rung(frame):
     assert all(f">{label}<" in drawn for label in ("dense", "90 %", "99 %"))
 
 
-def test_methods_keep_their_marks_in_a_panel_that_lacks_another(frame):
-    for mark in (charts.method_colour(frame), charts.method_shape(frame)):
-        assert mark.to_dict()["scale"]["domain"] == ["magnitude", "random"]
+def test_a_method_has_one_mark_through_the_whole_book(frame):
+    known = frame.replace({"method": {"magnitude": "magnitude iterative", "random": "random iterative"}})
+    for table in (known, known[known["method"] == "random iterative"]):
+        methods = sorted(set(table["method"]))
+        for mark, which in ((charts.method_colour(table), 0), (charts.method_shape(table), 1)):
+            scale = mark.to_dict()["scale"]
+            assert scale == {"domain": methods, "range": [charts.METHODS[method][which] for method in methods]}
+
+
+def test_every_method_of_every_profile_and_every_score_has_a_mark_of_its_own():
+    folder = paths.data() / "profiles"
+    methods = {ladder.method for path in folder.glob("*.yaml") for ladder in profiles.load(path.stem).ladders}
+    assert methods <= set(charts.METHODS) and set(SCORES) <= set(charts.SCORES)
+    for marks in (charts.METHODS, charts.SCORES):
+        assert len(set(marks.values())) == len(marks)
+
+
+def test_names_without_a_mark_get_those_that_no_other_has():
+    names = ["a", "magnitude iterative", "b", "random iterative", "c"]
+    colours, shapes = charts.colours(names), charts.shapes(names)
+    assert colours[1::2] == ["#0072B2", "#D55E00"] and len(set(colours)) == len(set(shapes)) == len(names)
+    many = charts.colours([str(number) for number in range(9)])
+    assert many[:7] == charts.PALETTE and many[7:] == charts.PALETTE[:2]
+
+
+def test_a_chart_has_the_colours_of_the_page_around_it(frame):
+    """Nothing that has to be read has a colour of its own: the page decides, also while it is shown."""
+    drawn = alt.Chart(frame, title="title").mark_point().encode(x="rung:Q", y="accuracy:Q", color="method:N")
+    svg = svg_of(alt.layer(drawn, alt.Chart().mark_rule().encode(y=alt.datum(0.5))))
+    assert "<rect" not in svg
+    assert set(re.findall(r'<text [^>]*fill="([^"]+)"', svg)) == {charts.INK}
+    assert set(re.findall(r'<(?:line|path) [^>]*stroke="([^"]+)"', svg)) <= {charts.INK, *charts.PALETTE}
 
 
 def test_panels_are_titled_with_what_varies_and_fit_the_column(frame):

@@ -39,6 +39,8 @@ def run_cells(name, monkeypatch, tables=None, parameters=None):
     def glue(key, value, display=True):
         glued[key] = value.data if isinstance(value, HTML | Markdown) else value
 
+    # Most of the time would go into pictures.
+    monkeypatch.setattr(charts, "figure", lambda chart, key, *, alt: chart.properties(description=alt))
     monkeypatch.setattr(charts, "glue", glue)
     monkeypatch.setattr(myst_nb, "glue", glue)
     monkeypatch.chdir(paths.root())

@@ -150,8 +150,9 @@ def _execute(waiting: deque[tuple[str, dict[str, object], Path, Path, str]], ker
 
 
 def _inputs(live_profile: str | None) -> Iterator[Path]:
-    """What a chapter may read: the code, the repository's address, the committed data, its profile's live tables."""
+    """What a chapter may read: code, repository's address, references, committed data, its profile's live tables."""
     yield paths.root() / "_config.yml"
+    yield paths.book() / "references.bib"
     yield from sorted((paths.root() / "src").rglob("*.py"))
     yield from (path for path in sorted(paths.data().rglob("*")) if path.is_file())
     if live_profile:

@@ -8,6 +8,7 @@ A function whose name ends in `chart` takes a frame and returns an Altair chart;
 is missing or there is nothing to draw (`prepared`).
 """
 
+import itertools
 import math
 import os
 import re
@@ -15,19 +16,97 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from myst_nb import glue
 
 from tepones.common.errors import TeponesError, UsageError
+from tepones.companion import figures
 from tepones.companion.kernel import GUARDS, STRICT
 
 WIDTH = 672
 """Pixels that a whole figure may take: the width that the book's text column leaves for one."""
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-"""Okabe and Ito's colours, told apart by all common kinds of colour vision."""
+INK = "currentColor"
+"""The colour of the text around a chart: black on a light page, white on a dark one, whenever the reader switches."""
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK]
+"""Okabe and Ito's colours, told apart by all common kinds of colour vision; `INK` is their black."""
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
+
+_BLUE, _ORANGE, _GREEN, _PINK, _AMBER, _SKY, _INK = PALETTE
+_CIRCLE, _SQUARE, _UP, _DIAMOND, _CROSS, _DOWN, _RIGHT = SHAPES
+
+#: Colour and shape of each pruning method, in every figure of the book. A colour stands for an idea, a shape sets those
+#: apart that share it; methods that are compared in one panel differ in both.
+METHODS = {
+    "magnitude iterative": (_BLUE, _CIRCLE),
+    "augmented magnitude iterative": (_BLUE, _SQUARE),
+    "transformer magnitude iterative": (_BLUE, _UP),
+    "efficientnet magnitude iterative": (_BLUE, _DIAMOND),
+    "random iterative": (_ORANGE, _SQUARE),
+    "augmented random iterative": (_ORANGE, _DIAMOND),
+    "magnitude one-shot": (_ORANGE, _UP),
+    "mobilenet magnitude one-shot": (_ORANGE, _DOWN),
+    "squeezenet magnitude one-shot": (_ORANGE, _RIGHT),
+    "compressed squeezenet magnitude one-shot": (_ORANGE, _CROSS),
+    "diagonal iterative": (_GREEN, _CROSS),
+    "augmented diagonal iterative": (_GREEN, _DIAMOND),
+    "mobilenet diagonal one-shot": (_GREEN, _RIGHT),
+    "squeezenet diagonal one-shot": (_GREEN, _UP),
+    "magnitude rigl": (_GREEN, _DOWN),
+    "magnitude lottery": (_GREEN, _SQUARE),
+    "per layer magnitude iterative": (_PINK, _DIAMOND),
+    "magnitude str": (_PINK, _RIGHT),
+    "simclr magnitude one-shot": (_PINK, _CROSS),
+    "snip iterative": (_AMBER, _UP),
+    "magnitude structured": (_AMBER, _SQUARE),
+    "magnitude reinitialised": (_AMBER, _DIAMOND),
+    "block iterative": (_SKY, _DOWN),
+    "mobilenet block one-shot": (_SKY, _SQUARE),
+    "squeezenet block one-shot": (_SKY, _UP),
+    "magnitude gradual": (_SKY, _DIAMOND),
+    "magnitude acdc": (_INK, _CROSS),
+    "control": (_INK, _RIGHT),
+    "augmented control": (_INK, _SQUARE),
+    "transformer control": (_INK, _UP),
+    "efficientnet control": (_INK, _DIAMOND),
+}
+
+#: Colour and shape of each score, in every figure of the book.
+SCORES = {
+    "gaussian": (_BLUE, _CIRCLE),
+    "posterior": (_SKY, _CIRCLE),
+    "binary": (_SKY, _SQUARE),
+    "h_score": (_GREEN, _CIRCLE),
+    "shrunk_h_score": (_GREEN, _SQUARE),
+    "parc": (_GREEN, _UP),
+    "tmi": (_GREEN, _DIAMOND),
+    "sparsity": (_GREEN, _CROSS),
+    "wilks": (_PINK, _CIRCLE),
+    "transrate": (_PINK, _SQUARE),
+    "gbc_diagonal": (_PINK, _UP),
+    "gbc_spherical": (_PINK, _DIAMOND),
+    "source_accuracy": (_PINK, _CROSS),
+    "logme": (_ORANGE, _CIRCLE),
+    "sfda": (_ORANGE, _SQUARE),
+    "energy": (_ORANGE, _UP),
+    "lda": (_ORANGE, _DIAMOND),
+    "lda_accuracy": (_ORANGE, _CROSS),
+    "etran": (_ORANGE, _DOWN),
+    "nce": (_AMBER, _CIRCLE),
+    "leep": (_AMBER, _SQUARE),
+    "n_leep": (_AMBER, _UP),
+    "knn": (_AMBER, _DIAMOND),
+    "probe": (_AMBER, _CROSS),
+    "nonzero_weights": (_AMBER, _DOWN),
+    "ncti": (_SKY, _UP),
+    "entropi": (_SKY, _DIAMOND),
+    "random": (_INK, _CIRCLE),
+    "feature_norm": (_INK, _SQUARE),
+    "effective_rank": (_INK, _UP),
+    "active_features": (_INK, _DIAMOND),
+}
 
 COLUMNS = 2
 """Panels side by side."""
@@ -47,46 +126,56 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 @alt.theme.register("tepones", enable=True)
 def _theme() -> alt.theme.ThemeConfig:
+    faint = {"domainColor": INK, "domainOpacity": 0.6, "tickColor": INK, "tickOpacity": 0.6}
     return {
         "config": {
-            "background": "white",
+            # The page shows through, and INK is legible on it, so no chart is drawn anew for a dark page.
+            "background": "transparent",
             "font": "system-ui, sans-serif",
-            "view": {"stroke": "#d0d0d0"},
+            "view": {"stroke": INK, "strokeOpacity": 0.2},
+            # A rule shows what its neighbours tell: an interval, or where zero is.
+            "rule": {"color": INK, "aria": False},
+            "text": {"color": INK},
             "axis": {
                 "labelFontSize": 11,
                 "titleFontSize": 12,
                 "titleFontWeight": "normal",
-                "gridColor": "#ececec",
-                "labelColor": "#333333",
-                "titleColor": "#333333",
+                "gridColor": INK,
+                "gridOpacity": 0.1,
+                "labelColor": INK,
+                "titleColor": INK,
+                **faint,
             },
-            "legend": {"orient": "top", "labelFontSize": 12, "titleFontSize": 12, "symbolSize": 90},
-            "title": {"fontSize": 13, "anchor": "start", "fontWeight": 600},
+            "legend": {
+                "orient": "top",
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "symbolSize": 90,
+                "labelColor": INK,
+                "titleColor": INK,
+            },
+            "title": {"fontSize": 13, "anchor": "start", "fontWeight": 600, "color": INK},
             "range": {"category": PALETTE, "symbol": SHAPES},
+            # The cells of a coloured table are set apart by what is behind it.
+            "scale": {"rectBandPaddingInner": 0.04},
         }
     }
 
 
-# SVG marks are elements that screen readers and tests can see. Of the menu only the download stays: the other
-# entries leave the page.
-alt.renderers.enable(
-    "html",
-    embed_options={
-        "renderer": "svg",
-        "actions": {"export": True, "source": False, "compiled": False, "editor": False},
-    },
-)
-
-
 def show(chart: alt.TopLevelMixin, key: str, *, alt: str) -> None:
-    """Display a chart and glue it under `key` for a `{glue:figure}` in the text.
+    """Display a `figure` and glue it under `key` for a `{glue:figure}` in the text."""
+    glue(key, figure(chart, key, alt=alt))
+
+
+def figure(chart: alt.TopLevelMixin, key: str, *, alt: str) -> HTML:
+    """A chart as the book shows it, with a picture of itself where scripts do not run.
 
     Parameters
     ----------
     chart : altair chart
         What to show.
     key : str
-        Name of the figure, unique in the book: letters, digits, ``-`` and ``_``.
+        Name of the figure, unique in the book: letters, digits, ``-`` and ``_``. Files that readers save have it too.
     alt : str
         What the figure shows, for a reader who does not see it: a sentence, not a title.
 
@@ -97,7 +186,8 @@ def show(chart: alt.TopLevelMixin, key: str, *, alt: str) -> None:
     """
     if len(alt.split()) < 4:
         raise UsageError(f"figure {key!r}: alt must be a sentence that says what the figure shows, not {alt!r}")
-    glue(_name(key), chart.properties(description=" ".join(alt.split())))
+    spec = chart.properties(description=" ".join(alt.split())).to_dict()
+    return HTML(figures.html(spec, _name(key)))
 
 
 def table(frame: pd.DataFrame, key: str, *, formats: dict[str, str] | None = None) -> None:
@@ -224,7 +314,7 @@ def heat_map(base: alt.Chart, value: str, title: str, limit: float, form: str, s
     )
     dark = alt.when(f"abs(datum.{value}) > {0.7 * limit:g}").then(alt.value("white")).otherwise(alt.value("black"))
     return alt.layer(
-        base.mark_rect(stroke="white").encode(color=colour.legend(titleLimit=400)),
+        base.mark_rect().encode(color=colour.legend(titleLimit=400)),
         base.mark_text(fontSize=size).encode(text=alt.Text(f"{value}:Q", format=form), color=dark),
     )
 
@@ -258,13 +348,28 @@ def panel_title(words: str) -> alt.Title:
 
 
 def method_colour(frame: pd.DataFrame) -> alt.Color:
-    """One colour for each pruning method of the whole figure: a panel that lacks a method keeps the others' colours."""
-    return alt.Color("method:N", title="pruning").scale(domain=sorted(set(frame["method"])), range=PALETTE)
+    """The colours of the pruning methods of a whole figure, as its panels share them."""
+    methods = sorted(set(frame["method"]))
+    return alt.Color("method:N", title="pruning").scale(domain=methods, range=colours(methods))
 
 
 def method_shape(frame: pd.DataFrame) -> alt.Shape:
-    """One shape for each pruning method of the whole figure, as `method_colour` has one colour."""
-    return alt.Shape("method:N", title="pruning").scale(domain=sorted(set(frame["method"])), range=SHAPES)
+    """The shapes of the pruning methods of a whole figure, as `method_colour` has their colours."""
+    methods = sorted(set(frame["method"]))
+    return alt.Shape("method:N", title="pruning").scale(domain=methods, range=shapes(methods))
+
+
+def colours(names: Sequence[str]) -> list[str]:
+    """The colour of each method or score that a figure shows: that of `METHODS` or `SCORES`.
+
+    Other names get, in order, the colours that none of these has, and when all are taken begin anew.
+    """
+    return _marks(names, 0, PALETTE)
+
+
+def shapes(names: Sequence[str]) -> list[str]:
+    """The shape of each method or score that a figure shows, as `colours` gives their colours."""
+    return _marks(names, 1, SHAPES)
 
 
 def panels(
@@ -319,6 +424,12 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 def rounded(value: float) -> float:
     """Six significant digits, as `prepared` keeps them."""
     return float(f"{value:.6g}")
+
+
+def _marks(names: Sequence[str], which: int, all_marks: list[str]) -> list[str]:
+    known = {name: mark[which] for name, mark in (METHODS | SCORES).items() if name in names}
+    others = itertools.cycle([mark for mark in all_marks if mark not in known.values()] or all_marks)
+    return [known.get(name) or next(others) for name in names]
 
 
 def _cell(value: object, form: str) -> str:

@@ -4,8 +4,8 @@ A chapter is the text, and before it the cell of `tepones.companion.bootstrap`.
 """
 
 import ast
+import copy
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from tepones.common import paths
 from tepones.common.config import parse_yaml
 from tepones.common.errors import TeponesError, UsageError, choose
 from tepones.common.files import write_atomically
-from tepones.companion import bootstrap
+from tepones.companion import bootstrap, plain
 from tepones.companion.kernel import Kernel
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -128,7 +128,13 @@ def normalise(notebook: nbformat.NotebookNode, stem: str) -> str:
 
     Cell and chart ids follow the position; times, versions and pairings go. So do progress bars and warnings
     (both are on stderr) and widgets, which need a kernel. A cell that displays what the text places by key
-    gets the tag `remove-output`: the book shows it once, a notebook session still shows it below the cell.
+    gets the tag `remove-output`: the book shows it once, a notebook session still shows it below the cell. The text
+    becomes plain Markdown (`tepones.companion.plain`), and code that the book folds is folded in JupyterLab.
+
+    Raises
+    ------
+    TeponesError
+        If the text glues, cites or refers to what is not there.
     """
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"{stem[:60]}-{i:03d}"
@@ -143,18 +149,21 @@ def normalise(notebook: nbformat.NotebookNode, stem: str) -> str:
                 tags = [*tags, "hide-input"]
             if tags:
                 cell.metadata["tags"] = list(dict.fromkeys(tags))
+            if "hide-input" in tags:
+                cell.metadata["jupyter"] = {"source_hidden": True}
+    try:
+        plain.write(notebook)
+    except TeponesError as error:
+        raise TeponesError(f"notebook {stem}: {error}") from None
     for key in ("papermill", "jupytext", "widgets"):
         notebook.metadata.pop(key, None)
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.get("language_info", {}).pop("version", None)
-    text = nbformat.writes(notebook)
-    for k, old in enumerate(dict.fromkeys(re.findall(r"altair-viz-[0-9a-f]{32}", text))):
-        text = text.replace(old, f"altair-{stem}-{k}")
-    return text + "\n"
+    return nbformat.writes(notebook) + "\n"
 
 
 def check(name: str, executed: Path) -> None:
-    """Make sure that an executed notebook is the run of today's text, without an error.
+    """Make sure that an executed notebook is the run of today's text, without an error, and reads plainly.
 
     Raises
     ------
@@ -166,6 +175,8 @@ def check(name: str, executed: Path) -> None:
         notebook = nbformat.read(executed, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as error:
         raise TeponesError(f"notebook {name}: cannot read {executed}: {_line(error)}") from None
+    shown = copy.deepcopy(notebook)
+    plain.restore(notebook)
     cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for i, cell in enumerate(cells, start=1):
         if any(o.output_type == "error" for o in cell.get("outputs", [])):
@@ -178,6 +189,9 @@ def check(name: str, executed: Path) -> None:
         raise TeponesError(
             f"notebook {name}: {executed} is not the run of today's text (cell {i + 1}); execute it again"
         )
+    plain.write(notebook)
+    if notebook != shown:
+        raise TeponesError(f"notebook {name}: the plain text of {executed} is not that of its MyST; execute it again")
 
 
 def _read(name: str) -> nbformat.NotebookNode:

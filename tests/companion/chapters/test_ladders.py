@@ -262,10 +262,9 @@ def test_charts_are_deterministic_and_fit_the_column(name):
     assert BUILDERS[name]().to_json() == built(name)[0]
 
 
-def test_no_question_holds_a_colour_twice_and_the_reference_is_black():
+def test_no_question_holds_a_colour_or_a_shape_twice():
     for group in ladders.QUESTIONS.values():
-        colours = [ladders._COLOURS[method] for method in group]
-        assert len(set(colours)) == len(group) and colours[0] == "#000000"
+        assert len(set(charts.colours(group))) == len(set(charts.shapes(group))) == len(group)
 
 
 def test_accuracies_show_every_method_and_follow_the_menus():

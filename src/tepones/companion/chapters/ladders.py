@@ -13,7 +13,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common.errors import choose
 from tepones.companion import charts, study
-from tepones.companion.charts import PALETTE, PANEL, SHAPES, WIDTH, prepared
+from tepones.companion.charts import INK, PALETTE, PANEL, SHAPES, WIDTH, prepared
 from tepones.companion.claims import statistic
 from tepones.pruning.masks import prunable
 from tepones.ranking import zoo
@@ -78,26 +78,6 @@ COSTS = {
 
 ALL_METHODS = "all"
 """Choice of a menu that highlights no method."""
-
-_BLACK = PALETTE[6]
-_COLOURS = {
-    REFERENCE: _BLACK,
-    "per layer magnitude iterative": PALETTE[3],
-    "snip iterative": PALETTE[4],
-    "diagonal iterative": PALETTE[2],
-    "block iterative": PALETTE[0],
-    "random iterative": PALETTE[1],
-    "magnitude gradual": PALETTE[5],
-    "magnitude acdc": PALETTE[0],
-    "magnitude rigl": PALETTE[2],
-    "magnitude str": PALETTE[3],
-    STRUCTURED: PALETTE[4],
-    "magnitude one-shot": PALETTE[1],
-    "magnitude lottery": PALETTE[0],
-    "magnitude reinitialised": PALETTE[4],
-    "simclr magnitude one-shot": PALETTE[3],
-}
-"""A method keeps its colour in every panel; no question holds a colour twice."""
 
 DENSITY_SHOWN = 32
 """Times denser or sparser than the network at which the colour of the heat map ends."""
@@ -261,8 +241,8 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     def panel(part: pd.DataFrame, methods: list[str], source: bool) -> alt.LayerChart:
         # One frame for all panels, filtered in the chart: it is stored once.
         wanted = f"datum.target == {SOURCE!r}" if source else "datum.target == target"
-        colour = alt.Color("method:N", title=None).scale(domain=methods, range=[_COLOURS[name] for name in methods])
-        shape = alt.Shape("method:N", title=None).scale(domain=methods, range=SHAPES)
+        colour = alt.Color("method:N", title=None).scale(domain=methods, range=charts.colours(methods))
+        shape = alt.Shape("method:N", title=None).scale(domain=methods, range=charts.shapes(methods))
         base = (
             alt.Chart(part, title=charts.panel_title("source task" if source else "transfer"))
             .transform_filter(f"{wanted} && indexof({methods}, datum.method) >= 0")
@@ -341,10 +321,10 @@ def density_chart(frame: pd.DataFrame, rung: int) -> alt.TopLevelMixin:
     gone = base.transform_filter("datum.collapsed")
     return (
         alt.layer(
-            base.mark_rect(stroke="white").encode(color=colour),
+            base.mark_rect().encode(color=colour),
             base.transform_filter("!datum.collapsed").mark_text(fontSize=10).encode(text="words:N", color=dark),
-            gone.mark_rect(fill="white", stroke=PALETTE[1], strokeWidth=2),
-            gone.mark_point(shape="cross", angle=45, size=80, filled=True, color=PALETTE[1], opacity=1),
+            gone.mark_rect(fill="white", stroke=PALETTE[1], strokeWidth=2, aria=False),
+            gone.mark_point(shape="cross", angle=45, size=80, filled=True, color=PALETTE[1], opacity=1, aria=False),
         )
         .add_params(level)
         .properties(width=WIDTH - 190, height=24 * frame["method"].nunique())
@@ -356,6 +336,7 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame = prepared(frame, ["method", "rung", "sparsity", "field", "quantity", "unit", "stored", "shrunk"])
     methods = [method for method in _present(frame) if method != STRUCTURED]
     chosen = charts.menu("chosen", methods, REFERENCE, label="In blue")
+    [structured] = charts.colours([STRUCTURED])
     told = [
         "method:N",
         alt.Tooltip("sparsity:Q", format=".2%"),
@@ -378,9 +359,9 @@ def cost_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         lit = base.transform_filter("datum.method == chosen")
         cut = base.transform_filter(f"datum.method == {STRUCTURED!r}")
         return alt.layer(
-            others.mark_line(strokeWidth=1, color="#bbbbbb").encode(detail="method:N"),
-            cut.mark_line(strokeWidth=2, color=_COLOURS[STRUCTURED]),
-            cut.mark_point(filled=True, size=40, shape="square", color=_COLOURS[STRUCTURED], opacity=1),
+            others.mark_line(strokeWidth=1, color=INK, opacity=0.25).encode(detail="method:N"),
+            cut.mark_line(strokeWidth=2, color=structured),
+            cut.mark_point(filled=True, size=40, shape="square", color=structured, opacity=1),
             lit.mark_line(strokeWidth=1.5, strokeDash=[5, 4], color=PALETTE[0]).encode(y=stored),
             lit.mark_line(strokeWidth=2, color=PALETTE[0]),
             lit.mark_point(filled=True, size=40, color=PALETTE[0], opacity=1),
@@ -401,7 +382,7 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
     shape = alt.Shape("seed:N", title="seed").scale(domain=seeds, range=SHAPES)
     colour = (
         alt.Color("method:N", title="pruning")
-        .scale(domain=methods, range=[_COLOURS[name] for name in methods])
+        .scale(domain=methods, range=charts.colours(methods))
         .legend(labelLimit=220)
     )
     told = ["method:N", "seed:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("accuracy:Q", format=".4f")]
@@ -433,10 +414,10 @@ def pair_chart(accuracy: pd.DataFrame, difference: pd.DataFrame, method: str, ov
         )
         return alt.layer(
             alt.Chart().mark_rule(strokeDash=[5, 4], opacity=0.6).encode(y=alt.datum(0)),
-            mean.mark_rule(strokeWidth=7, opacity=0.22, color=_BLACK).encode(y="low:Q", y2="high:Q"),
-            seed.mark_line(strokeWidth=1, color="#777777").encode(detail="seed:N", order="rung:Q"),
-            seed.mark_point(filled=True, size=40, color="#777777", opacity=0.9).encode(shape=shape),
-            mean.mark_tick(thickness=2.5, size=20, color=_BLACK, orient="horizontal").encode(y="mean:Q"),
+            mean.mark_rule(strokeWidth=7, opacity=0.22).encode(y="low:Q", y2="high:Q"),
+            seed.mark_line(strokeWidth=1, color=INK, opacity=0.5).encode(detail="seed:N", order="rung:Q"),
+            seed.mark_point(filled=True, size=40, color=INK, opacity=0.6).encode(shape=shape),
+            mean.mark_tick(thickness=2.5, size=20, color=INK, orient="horizontal").encode(y="mean:Q"),
         ).properties(**PANEL)
 
     panels = [chart for name in (SOURCE, ALL_TARGETS) for chart in (lines(name), differences(name))]

@@ -12,7 +12,7 @@ import pandas as pd
 from tepones import agreement
 from tepones.common.errors import choose
 from tepones.companion import study
-from tepones.companion.charts import PALETTE, SHAPES, WIDTH, menu, prepared
+from tepones.companion.charts import PALETTE, WIDTH, colours, menu, prepared, shapes
 from tepones.companion.photographs import GROUPS, RIVAL, UNKNOWN, complete, groups, kind, with_pool_scores, written
 
 #: Controls of a choice under a budget, besides the scores: the largest backbone that fits, by any method or by the
@@ -227,7 +227,7 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
     scores = [name for name in scores if name in set(frame["score"])]
     pools = menu("pool", list(dict.fromkeys(frame["pool"])), label="Backbones")
     band = menu("band", scores, label="Interval of")
-    colour = alt.Color("score:N", title=None).scale(domain=scores, range=PALETTE)
+    colour = alt.Color("score:N", title=None).scale(domain=scores, range=colours(scores))
     colour = colour.legend(symbolOpacity=1, columns=4)
     base = (
         alt.Chart(frame)
@@ -244,7 +244,7 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
     )
     y = alt.Y("regret:Q", title="regret (accuracy points)")
     width = alt.when("datum.score == band").then(alt.value(3)).otherwise(alt.value(1.5))
-    shape = alt.Shape("score:N", title=None).scale(domain=scores, range=SHAPES[: len(scores)])
+    shape = alt.Shape("score:N", title=None).scale(domain=scores, range=shapes(scores))
     return (
         alt.layer(
             base.transform_filter("datum.score == band && isValid(datum.low)")

@@ -12,7 +12,17 @@ from scipy import stats
 
 from tepones import agreement
 from tepones.common.errors import choose
-from tepones.companion.charts import PALETTE, WIDTH, heat_map, label_room, menu, panel_title, prepared, sparsity_axis
+from tepones.companion.charts import (
+    INK,
+    PALETTE,
+    WIDTH,
+    heat_map,
+    label_room,
+    menu,
+    panel_title,
+    prepared,
+    sparsity_axis,
+)
 from tepones.companion.claims import statistic
 from tepones.companion.photographs import RELEASED, TRAINED, extremes, groups, rungs_of
 from tepones.companion.study import profiles
@@ -326,9 +336,9 @@ def gains_chart(curves: pd.DataFrame, methods: Sequence[str], method: str) -> al
         known = lit.transform_filter("isValid(datum.low)")
         return alt.layer(
             base.transform_filter("datum.method != inBlue")
-            .mark_line(clip=True, strokeWidth=1, color="#c4c4c4", opacity=0.8)
+            .mark_line(clip=True, strokeWidth=1, color=INK, opacity=0.2)
             .encode(detail="method:N"),
-            alt.Chart().mark_rule(strokeDash=[4, 3], color="#333333", opacity=0.7).encode(y=alt.datum(0)),
+            alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.7).encode(y=alt.datum(0)),
             known.mark_rule(clip=True, strokeWidth=5, opacity=0.28, color=PALETTE[0]).encode(y="low:Q", y2="high:Q"),
             lit.mark_line(clip=True, strokeWidth=2, color=PALETTE[0]),
             lit.mark_point(clip=True, filled=True, size=26, color=PALETTE[0], opacity=1),

@@ -176,7 +176,7 @@ def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLe
     told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
 
     def panel(part: pd.DataFrame, protocol: str) -> alt.LayerChart:
-        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color="#bbbbbb", opacity=0.5)
+        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color=charts.INK, opacity=0.15)
         base = alt.Chart(part, title=PROTOCOL_NAMES[protocol]).encode(
             x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told
         )

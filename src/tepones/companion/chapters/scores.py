@@ -58,7 +58,7 @@ def weights_chart(frame: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("rho:Q", title="ρ, share of a direction's variance that the classes explain"),
             y=alt.Y("weight:Q", title="what it adds to the score"),
-            color=alt.Color("score:N", title="score").scale(domain=scores, range=charts.PALETTE),
+            color=alt.Color("score:N", title="score").scale(domain=scores, range=charts.colours(scores)),
             tooltip=["score:N", alt.Tooltip("rho:Q", format=".2f"), alt.Tooltip("weight:Q", format=".3f")],
         )
         .properties(width=charts.WIDTH - 90, height=260)
@@ -73,7 +73,7 @@ def timing_chart(frame: pd.DataFrame) -> alt.LayerChart:
         tooltip=["what:N", alt.Tooltip("seconds:Q", format=".3~g"), alt.Tooltip("ratio:Q", format=".3~g")],
     )
     x = alt.X("ratio:Q", title="multiple of one XᵀX in float64 (log scale)").scale(type="log")
-    floor = alt.Chart().mark_rule(strokeDash=[5, 4], color="#333333").encode(x=alt.datum(1))
+    floor = alt.Chart().mark_rule(strokeDash=[5, 4]).encode(x=alt.datum(1))
     return alt.layer(
         base.mark_point(filled=True, size=70).encode(x=x),
         base.mark_text(align="left", dx=8, fontSize=11).encode(x=x, text=alt.Text("ratio:Q", format=".2~g")),

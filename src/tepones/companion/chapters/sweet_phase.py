@@ -7,7 +7,7 @@ import pandas as pd
 
 from tepones.common import paths
 from tepones.common.files import write_atomically
-from tepones.companion import charts, study
+from tepones.companion import charts, figures, study
 from tepones.companion.claims import statistic
 
 PROFILE = "embedded"
@@ -96,7 +96,7 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
 def front_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Gain over the dense encoder against sparsity, of the target and the method that the reader chooses.
 
-    A thin line for each ladder and a thick one for their mean; in grey the mean of the control, where there is one. It
+    A thin line for each ladder and a thick one for their mean; the mean of the control, where there is one. It
     ends `FRONT_DEPTH` below zero; the collapse goes on beneath it.
 
     Parameters
@@ -137,16 +137,14 @@ def front_chart(frame: pd.DataFrame) -> alt.LayerChart:
         of_method(means, strokeWidth=3, point={"size": 45}),
     ]
     if not control.empty:
-        layers.append(lines(control, strokeWidth=3, color="#8c8c8c").transform_filter(of_target))
+        layers.append(lines(control, strokeWidth=3, color=charts.METHODS[CONTROL][0]).transform_filter(of_target))
     return alt.layer(*layers).add_params(*chosen).properties(width=charts.WIDTH - 60, height=300)
 
 
 def write_readme_picture() -> Path:
     """Draw the sweet phase on the far target, from the published records, into `book/_static/sweet-phase.svg`."""
-    import vl_convert
-
     judged = study.tidy(study.load(PROFILE)).drop_duplicates(["ladder", "rung", "target"])
     chart = accuracy_chart(judged[judged["target"] == FAR])
     path = paths.book() / "_static" / "sweet-phase.svg"
-    write_atomically(path, vl_convert.vegalite_to_svg(chart.to_dict()).encode())
+    write_atomically(path, figures.picture(chart.to_dict()).encode())
     return path

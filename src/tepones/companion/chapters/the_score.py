@@ -98,7 +98,7 @@ def information_chart(frame: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(frame).encode(
         x=alt.X("mean:Q", title="distance of a class mean from 0, in standard deviations"),
         y=alt.Y("nats:Q", title="information (nats)"),
-        color=alt.Color("quantity:N", title=None).scale(domain=quantities, range=charts.PALETTE),
+        color=alt.Color("quantity:N", title=None).scale(domain=quantities, range=charts.colours(quantities)),
         tooltip=["quantity:N", alt.Tooltip("mean:Q", format=".2f"), alt.Tooltip("nats:Q", format=".4f")],
     )
     return alt.layer(
