@@ -10,12 +10,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
 from tepones.common.errors import TeponesError, shown
+from tepones.companion import figures
 from tepones.companion.chapters import explorer as chapter
 from tepones.companion.study import ablations, rung_features
 from tepones.ranking import read_features
@@ -89,7 +89,7 @@ class Explorer(widgets.VBox):
         choice = {name: getattr(self, name).value for name in rung_features.CHOICE}
         frame, lines = compute(choice, intensity, self._truth, self._own)
         (agreement,) = rung_features.agreement(frame, rung_features.CHOICE).to_dict("records")
-        drawn = alt.renderers.get()(chapter.live_chart(frame))
+        drawn = {"text/html": figures.html(chapter.live_chart(frame), "explorer-live")}
         tau = "–" if np.isnan(agreement["tau"]) else f"{agreement['tau']:.2f}"
         told = f"weighted τ {tau}, regret {agreement['regret']:.1f} points"
         seconds = time.perf_counter() - started

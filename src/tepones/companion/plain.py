@@ -200,8 +200,8 @@ def _address(entry: Entry) -> str:
     """Where the entry can be read: its DOI, else arXiv; nothing where it names neither."""
     if "doi" in entry.fields:
         return f"https://doi.org/{entry.fields['doi']}"
-    preprint = re.search(r"arXiv:([\w./-]+)", entry.fields.get("note", ""))
-    return f"https://arxiv.org/abs/{preprint[1]}" if preprint else entry.fields.get("url", "")
+    preprint = entry.fields.get("eprint")
+    return f"https://arxiv.org/abs/{preprint}" if preprint else entry.fields.get("url", "")
 
 
 def _linked(words: str, address: str) -> str:
