@@ -86,8 +86,8 @@ def test_the_front_shows_of_each_question_the_most_telling_claim_that_was_tested
         **{"estimate": -0.5, "low": -1.25, "high": 0.333},
     )
     found = claims_ledger.findings(rows)
-    assert found[["claim", "verdict", "profile"]].values.tolist() == [[first, "contradicted", "c"]]
-    assert found["measured"].str.replace(NBSP, " ").tolist() == ["−0.50 [−1.25, +0.33] points"]
+    assert found[["claim", "verdict"]].values.tolist() == [[first, "contradicted"]]
+    assert found["measured"].str.replace(NBSP, " ").tolist() == ["−0.50 [−1.25, +0.33] points (c)"]
     assert claims_ledger.findings(rows.iloc[:2])["claim"].tolist() == [second]
     assert claims_ledger.findings(rows.iloc[3:]).empty
 

@@ -53,7 +53,7 @@ def untested(verdicts: pd.DataFrame) -> pd.DataFrame:
 def findings(verdicts: pd.DataFrame) -> pd.DataFrame:
     """What the front of the book shows: of each question of `FRONT` the first claim that was tested.
 
-    One row for each question that has one: claim, its words, verdict, measured (mean, interval and unit), profile.
+    One row for each question that has one: claim, its words, verdict, measured (mean, interval, unit, profile).
     """
     tested = verdicts[verdicts["verdict"] != "not tested"]
     rows = []
@@ -62,8 +62,8 @@ def findings(verdicts: pd.DataFrame) -> pd.DataFrame:
         # The order of the claims decides, and among the profiles of a claim that of its own list.
         rows += [row for claim in claims for _, row in of_question[of_question["claim"] == claim].iterrows()][:1]
     found = pd.DataFrame(rows, columns=verdicts.columns)
-    measure = [f"{_unbroken(measured(row))} {row['unit']}" for row in rows]
-    return found[["claim", "words", "verdict"]].assign(measured=measure, profile=found["profile"])
+    measure = [f"{_unbroken(measured(row))} {row['unit']} ({row['profile']})" for row in rows]
+    return found[["claim", "words", "verdict"]].assign(measured=measure)
 
 
 def by_paper(verdicts: pd.DataFrame) -> pd.DataFrame:
