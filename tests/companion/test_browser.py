@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import gzip
 import http.server
 import io
 import re
@@ -142,6 +143,39 @@ def test_there_are_charts_and_formulae_to_look_at(opened):
 def test_a_page_without_charts_or_formulae_loads_no_library_for_them(opened):
     page = opened("bibliography.html")
     assert not page.locator("script[src*='vendor/']").count()
+
+
+def test_the_first_page_takes_less_than_a_megabyte(address, browser):
+    """As servers of static pages send it: compressed, but for what is so already."""
+    page, sizes = browser.new_page(), []
+    page.on("response", lambda r: sizes.append(len(r.body() if r.url.endswith("woff2") else gzip.compress(r.body()))))
+    page.goto(address, wait_until="networkidle")
+    page.close()
+    assert len(sizes) > 5 and sum(sizes) < 1e6
+
+
+def test_no_page_and_no_script_with_its_charts_is_above_a_megabyte_nor_the_site_above_25():
+    parts = [path for path in SITE.rglob("*") if path.is_file()]
+    large = [path for path in parts if path.suffix == ".html" or path.parent.name == "figures"]
+    assert {path.name for path in large if path.stat().st_size > 1e6} == set()
+    assert sum(path.stat().st_size for path in parts) < 25e6
+
+
+def test_long_tables_can_be_filtered(opened):
+    page = opened("chapters/scores.html")
+    rows = page.locator("table").first.locator("tbody tr")
+    before = rows.count()
+    page.locator(".dt-search input").first.fill("TEP-ones")
+    assert 3 <= rows.count() < before
+    assert not page.faults
+
+
+def test_the_book_can_be_had_as_a_pdf_where_it_was_made(opened):
+    made = SITE.parent / "pdf" / "tepones.pdf"
+    link = opened("index.html").locator("a[href='tepones.pdf']")
+    assert link.count() == made.is_file()
+    if made.is_file():
+        assert (SITE / "tepones.pdf").read_bytes() == made.read_bytes()
 
 
 def test_a_menu_changes_the_chart(opened):
