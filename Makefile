@@ -30,7 +30,7 @@ site: $(READY)
 pdf: $(READY)
 	$(BIN)/jupyter-book build book/ --builder singlehtml -W -n --keep-going
 	mkdir -p book/_build/pdf
-	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=60000 \
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer --disable-pdf-tagging --virtual-time-budget=60000 \
 	--host-resolver-rules='MAP * ~NOTFOUND' --print-to-pdf=book/_build/pdf/tepones.pdf \
 	"file://$(CURDIR)/book/_build/singlehtml/index.html"
 
