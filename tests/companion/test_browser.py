@@ -191,6 +191,23 @@ def test_a_menu_changes_the_chart(opened):
     assert not page.faults
 
 
+def test_what_is_pointed_at_in_one_panel_stands_out_in_all(opened):
+    page = opened("chapters/sweet-phase.html")
+    symbols = page.locator("#altair-fig-sweet-phase .role-mark.mark-symbol")
+
+    def in_colour():
+        """Of each group of symbols, by panel and mark, how many have not faded."""
+        count = "(groups) => groups.map(group => group.querySelectorAll(':scope > path[opacity=\"1\"]').length)"
+        return symbols.evaluate_all(count)
+
+    before = in_colour()
+    symbols.first.locator("path").nth(3).hover()
+    pointed = in_colour()
+    assert all(0 < ours < all_ for ours, all_ in zip(pointed, before, strict=True)) and len(before) >= 6
+    page.mouse.move(1, 1)
+    assert in_colour() == before and not page.faults
+
+
 def saved(page, words):
     """What a button below the first chart saves, when it is pressed on the keyboard: name and content."""
     with page.expect_download() as download:

@@ -127,6 +127,27 @@ def test_a_menu_offers_what_it_is_given_and_starts_with_what_there_is():
     assert absent["bind"]["labels"] == [" a ", " b "]
 
 
+def test_panels_follow_what_is_pointed_at_in_any_of_them():
+    frame = pd.DataFrame({"x": [0, 1, 0, 1], "ladder": list("aabb"), "target": list("cdcd")})
+    ladder = charts.pointed("ladder")
+
+    def panel(part, title):
+        base = alt.Chart(part, title=title).encode(x="x:Q", detail="ladder:N")
+        faint = base.mark_line().encode(opacity=charts.lit(ladder, 0.4))
+        return alt.layer(faint, base.mark_point().encode(opacity=charts.lit(ladder)))
+
+    chart = charts.linked(charts.panels(frame, ["target"], panel), ladder).to_dict()
+    [selection] = chart["params"]
+    assert selection["select"]["fields"] == ["ladder"]
+    for drawn in chart["concat"]:
+        names = {layer.get("name") for layer in drawn["layer"]}
+        assert names & set(selection["views"])
+        faint, strong = (layer["encoding"]["opacity"] for layer in drawn["layer"])
+        for opacity, shown in ((faint, 0.4), (strong, 1)):
+            assert opacity["condition"] == [{"param": "pointed", "value": shown}]
+            assert opacity["value"] < 0.2
+
+
 def test_the_numbers_of_a_heat_map_can_be_read_on_their_cells():
     frame = pd.DataFrame({"row": ["a", "a", "b", "b"], "column": ["c", "d"] * 2, "v": [-2.0, -0.5, 0.5, 2.0]})
     base = alt.Chart(frame).encode(x="column:N", y="row:N")

@@ -12,6 +12,7 @@ import itertools
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import altair as alt
@@ -112,6 +113,9 @@ COLUMNS = 2
 """Panels side by side."""
 
 PANEL = {"width": 262, "height": 180}
+
+FADED = 0.12
+"""Opacity of what the reader does not point at, while something is pointed at."""
 
 SCORED = [
     "ladder:N",
@@ -293,6 +297,25 @@ def menu(
     else:
         bind = alt.binding_select(options=options, name=f"{label}: ")
     return alt.param(name=name, value=first if first in options else options[0], bind=bind)
+
+
+def pointed(field: str) -> alt.Parameter:
+    """What the reader points at or taps, by one column; `linked` makes it the same in all panels of a figure."""
+    # A finger leaves as soon as it has tapped; its click, which comes last, keeps what it chose.
+    return alt.selection_point(name="pointed", fields=[field], on="pointerover, click", clear="pointerout")
+
+
+def linked(panels: alt.TopLevelMixin, where: alt.Parameter) -> alt.TopLevelMixin:
+    """Panels side by side, of which each follows what is `pointed` at in any."""
+    with warnings.catch_warnings():
+        # Altair warns that it makes one selection of one in each panel, which is what is wanted.
+        warnings.filterwarnings("ignore", "Automatically deduplicated selection", UserWarning)
+        return panels.add_params(where)
+
+
+def lit(where: alt.Parameter, opacity: float = 1) -> alt.When:
+    """The opacity of a mark that fades while the reader points at another: `where` is from `pointed`."""
+    return alt.when(where).then(alt.value(opacity)).otherwise(alt.value(min(opacity, FADED)))
 
 
 def heat_map(base: alt.Chart, value: str, title: str, limit: float, form: str, size: int = 11) -> alt.LayerChart:

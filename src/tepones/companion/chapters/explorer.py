@@ -142,19 +142,21 @@ def _chart(chosen: str) -> alt.VConcatChart:
         .properties(width=charts.WIDTH - 80, height=16, view=alt.ViewConfig(stroke=None))
     )
     rungs = choice.transform_flatten(RUNG)
-    panels = alt.hconcat(_along(rungs), _orders(rungs), spacing=40)
+    rung = charts.pointed("name")
+    panels = charts.linked(alt.hconcat(_along(rungs, rung), _orders(rungs, rung), spacing=40), rung)
     return alt.vconcat(told, panels).resolve_legend(color="independent", shape="independent")
 
 
-def _along(rungs: alt.Chart) -> alt.Chart:
+def _along(rungs: alt.Chart, rung: alt.Parameter) -> alt.Chart:
     labels = [ON_TRUE, ON_SHUFFLED]
     return (
         rungs.transform_calculate(**{ON_TRUE: "datum.value", ON_SHUFFLED: "datum.null"})
         .transform_fold(labels, as_=["labels", "shown"])
-        .mark_point(filled=True, size=70, opacity=1)
+        .mark_point(filled=True, size=70)
         .encode(
             x=alt.X("name:N", title="rung, by sparsity", sort=None).axis(labelAngle=-30, labelLimit=70),
             y=alt.Y("shown:Q", title="score"),
+            opacity=charts.lit(rung),
             color=alt.Color("labels:N", title=None).scale(domain=labels, range=charts.PALETTE),
             shape=alt.Shape("labels:N", title=None).scale(domain=labels, range=charts.SHAPES),
             tooltip=["name:N", "labels:N", alt.Tooltip("shown:Q", title="score", format=".4~g")],
@@ -163,7 +165,7 @@ def _along(rungs: alt.Chart) -> alt.Chart:
     )
 
 
-def _orders(rungs: alt.Chart) -> alt.LayerChart:
+def _orders(rungs: alt.Chart, rung: alt.Parameter) -> alt.LayerChart:
     for order, column in ((BY_SCORE, "value"), (BY_ACCURACY, "accuracy")):
         rungs = rungs.transform_window([{"op": "rank", "as": order}], sort=[{"field": column, "order": "descending"}])
     own = alt.when("isValid(datum.accuracy)").then(alt.value(charts.PALETTE[0])).otherwise(alt.value(charts.PALETTE[1]))
@@ -175,6 +177,7 @@ def _orders(rungs: alt.Chart) -> alt.LayerChart:
             y=alt.Y("place:Q").scale(reverse=True, zero=False, nice=False, padding=14).axis(None),
             detail="name:N",
             color=own,
+            opacity=charts.lit(rung),
             tooltip=["name:N", "order:N", "place:Q", alt.Tooltip("accuracy:Q", format=".1%")],
         )
     )
@@ -187,7 +190,7 @@ def _orders(rungs: alt.Chart) -> alt.LayerChart:
 
     return alt.layer(
         places.mark_line(strokeWidth=1.5),
-        places.mark_point(filled=True, size=50, opacity=1),
+        places.mark_point(filled=True, size=50),
         named(BY_SCORE, "right", -9),
         named(BY_ACCURACY, "left", 9),
     ).properties(**_PANEL)

@@ -85,6 +85,8 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
     frame = prepared(frame, columns)
     colour = alt.Color("verdict:N", title="printed value").scale(domain=list(_VERDICTS), range=list(_VERDICTS.values()))
 
+    dataset = charts.pointed("dataset")
+
     def panel(part: pd.DataFrame, metric: str) -> alt.LayerChart:
         base = alt.Chart(part, title=metric).encode(
             y=alt.Y("dataset:N", title=None, sort=list(dict.fromkeys(frame["dataset"]))),
@@ -98,14 +100,19 @@ def printed_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
         )
         x = alt.X("wtau:Q", title="weighted τ").scale(domain=[-0.4, 1])
         return alt.layer(
-            base.mark_rule(opacity=0.5).encode(x=x, x2="wtau_reported:Q"),
-            base.mark_rule(strokeWidth=5, opacity=0.35).encode(x="wtau_lowest:Q", x2="wtau_highest:Q"),
-            base.mark_point(filled=True, size=60, opacity=1).encode(x=x),
-            base.mark_point(filled=False, size=120, strokeWidth=1.8).encode(x="wtau_reported:Q"),
+            base.mark_rule().encode(x=x, x2="wtau_reported:Q", opacity=charts.lit(dataset, 0.5)),
+            base.mark_rule(strokeWidth=5).encode(
+                x="wtau_lowest:Q", x2="wtau_highest:Q", opacity=charts.lit(dataset, 0.35)
+            ),
+            base.mark_point(filled=True, size=60).encode(x=x, opacity=charts.lit(dataset)),
+            base.mark_point(filled=False, size=120, strokeWidth=1.8).encode(
+                x="wtau_reported:Q", opacity=charts.lit(dataset)
+            ),
         ).properties(width=215, height=170)
 
     panels = [panel(part, str(metric)) for metric, part in frame.groupby("metric", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"row": 64, "column": 110})
+    drawn = alt.concat(*panels, columns=2, bounds="flush", spacing={"row": 64, "column": 110})
+    return charts.linked(drawn, dataset)
 
 
 def rankers_chart(frame: pd.DataFrame) -> alt.TopLevelMixin:
@@ -175,19 +182,21 @@ def tep_ones_curves_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLe
     y = alt.Y("change:Q", title="accuracy points from the densest").scale(domain=list(CURVE_SHOWN))
     told = ["ladder:N", "target:N", alt.Tooltip("sparsity:Q", format=".2%"), alt.Tooltip("change:Q", format="+.2f")]
 
+    target = charts.pointed("target")
+
     def panel(part: pd.DataFrame, protocol: str) -> alt.LayerChart:
-        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color=charts.INK, opacity=0.15)
+        behind = alt.Chart(ours[ours["protocol"] == protocol]).mark_line(clip=True, color=charts.INK)
         base = alt.Chart(part, title=PROTOCOL_NAMES[protocol]).encode(
             x=x, y=y, color=alt.Color("target:N"), detail="ladder:N", tooltip=told
         )
         return alt.layer(
-            behind.encode(x=x, y=y, detail=["ladder:N", "target:N"]),
-            base.mark_line(clip=True).encode(order="sparsity:Q"),
-            base.mark_point(clip=True, filled=True, size=45).encode(shape="ladder:N"),
+            behind.encode(x=x, y=y, detail=["ladder:N", "target:N"], opacity=charts.lit(target, 0.15)),
+            base.mark_line(clip=True).encode(order="sparsity:Q", opacity=charts.lit(target)),
+            base.mark_point(clip=True, filled=True, size=45).encode(shape="ladder:N", opacity=charts.lit(target)),
         ).properties(width=265, height=240)
 
     panels = [panel(part, str(name)) for name, part in theirs.groupby("protocol", sort=False)]
-    return alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70})
+    return charts.linked(alt.concat(*panels, columns=2, bounds="flush", spacing={"column": 70}), target)
 
 
 def tep_ones_agreement_chart(theirs: pd.DataFrame, ours: pd.DataFrame) -> alt.TopLevelMixin:

@@ -30,11 +30,15 @@ def widths_chart(images: pd.DataFrame, verdicts: pd.DataFrame) -> alt.HConcatCha
     )
     rows = alt.Y("candidate:N", title=None, sort=list(verdicts["candidate"]))
     size = {"width": 215, "height": 17 * len(verdicts)}
-    points = base.mark_point(size=45, opacity=1)
+    candidate = charts.pointed("candidate")
+    points = base.mark_point(size=45).encode(opacity=charts.lit(candidate))
     wrong = alt.X("share:Q", title="untrained above trained, share of pairs").axis(format="%")
-    return alt.hconcat(
-        points.encode(x=wrong, y=rows.axis(labelLimit=190)).properties(**size),
-        points.encode(x=alt.X("tau:Q", title="weighted τ, trained networks"), y=rows.axis(None)).properties(**size),
+    return charts.linked(
+        alt.hconcat(
+            points.encode(x=wrong, y=rows.axis(labelLimit=190)).properties(**size),
+            points.encode(x=alt.X("tau:Q", title="weighted τ, trained networks"), y=rows.axis(None)).properties(**size),
+        ),
+        candidate,
     )
 
 

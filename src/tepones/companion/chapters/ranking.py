@@ -44,7 +44,7 @@ def scatter_chart(frame: pd.DataFrame) -> alt.ConcatChart:
         Columns `ladder`, `method`, `rung`, `sparsity`, `target`, `accuracy`, `score`, `value`.
     """
     frame = charts.prepared(frame, ["ladder", "method", "rung", "sparsity", "target", "accuracy", "score", "value"])
-    colour, shape = charts.method_colour(frame), charts.method_shape(frame)
+    colour, shape, ladder = charts.method_colour(frame), charts.method_shape(frame), charts.pointed("ladder")
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
         base = alt.Chart(part, title=title).encode(
@@ -55,11 +55,11 @@ def scatter_chart(frame: pd.DataFrame) -> alt.ConcatChart:
             tooltip=charts.SCORED,
         )
         return alt.layer(
-            base.mark_line(strokeWidth=1, opacity=0.35).encode(order="rung:Q"),
-            base.mark_point(filled=True, size=45).encode(shape=shape),
+            base.mark_line(strokeWidth=1).encode(order="rung:Q", opacity=charts.lit(ladder, 0.35)),
+            base.mark_point(filled=True, size=45).encode(shape=shape, opacity=charts.lit(ladder)),
         ).properties(**charts.PANEL)
 
-    return charts.panels(frame, ["score", "target"], panel)
+    return charts.linked(charts.panels(frame, ["score", "target"], panel), ladder)
 
 
 def agreement_chart(frame: pd.DataFrame) -> alt.LayerChart:

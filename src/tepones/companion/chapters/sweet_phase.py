@@ -66,6 +66,8 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     frame["gain"] = (frame["accuracy"] - frame["dense"]).map(charts.rounded)
     frame["best"] = charts.is_best(frame, "accuracy")
     x, colour, shape = charts.sparsity_axis(frame), charts.method_colour(frame), charts.method_shape(frame)
+    ladder = charts.pointed("ladder")
+    lit = charts.lit(ladder)
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
         low = max(0.0, part["dense"].min() - DEPTH)
@@ -81,16 +83,16 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.ConcatChart:
                 alt.Tooltip("gain:Q", format="+.4f", title="gain over dense"),
             ],
         )
-        dense = base.transform_filter("datum.isDense").mark_rule(strokeDash=[5, 4], opacity=0.6)
+        dense = base.transform_filter("datum.isDense").mark_rule(strokeDash=[5, 4])
         best = base.transform_filter("datum.best").mark_point(size=150, strokeWidth=2, filled=False)
         return alt.layer(
-            dense.encode(y=y),
-            base.mark_line(clip=True, strokeWidth=1.5).encode(x=x, y=y, order="rung:Q"),
-            base.mark_point(clip=True, filled=True, size=28).encode(x=x, y=y, shape=shape),
-            best.encode(x=x, y=y),
+            dense.encode(y=y, opacity=charts.lit(ladder, 0.6)),
+            base.mark_line(clip=True, strokeWidth=1.5).encode(x=x, y=y, order="rung:Q", opacity=lit),
+            base.mark_point(clip=True, filled=True, size=28).encode(x=x, y=y, shape=shape, opacity=lit),
+            best.encode(x=x, y=y, opacity=lit),
         ).properties(**charts.PANEL)
 
-    return charts.panels(frame, ["target"], panel)
+    return charts.linked(charts.panels(frame, ["target"], panel), ladder)
 
 
 def front_chart(frame: pd.DataFrame) -> alt.LayerChart:

@@ -122,18 +122,22 @@ def score_chart(frame: pd.DataFrame) -> alt.ConcatChart:
     frame["best"] = charts.is_best(frame, "value")
     frame["optimum"] = charts.is_best(frame, "accuracy")
     x, colour, shape = charts.sparsity_axis(frame), charts.method_colour(frame), charts.method_shape(frame)
+    ladder = charts.pointed("ladder")
+    lit = charts.lit(ladder)
 
     def panel(part: pd.DataFrame, title: str) -> alt.LayerChart:
         y = alt.Y("value:Q", title="score").scale(zero=False)
         base = alt.Chart(part, title=title).encode(x=x, color=colour, detail="ladder:N", tooltip=charts.SCORED)
         return alt.layer(
-            base.transform_filter("datum.optimum").mark_rule(strokeDash=[5, 4], opacity=0.6),
-            base.mark_line(strokeWidth=1.5).encode(y=y, order="rung:Q"),
-            base.mark_point(filled=True, size=28).encode(y=y, shape=shape),
-            base.transform_filter("datum.best").mark_point(size=150, strokeWidth=2, filled=False).encode(y=y),
+            base.transform_filter("datum.optimum").mark_rule(strokeDash=[5, 4]).encode(opacity=charts.lit(ladder, 0.6)),
+            base.mark_line(strokeWidth=1.5).encode(y=y, order="rung:Q", opacity=lit),
+            base.mark_point(filled=True, size=28).encode(y=y, shape=shape, opacity=lit),
+            base.transform_filter("datum.best")
+            .mark_point(size=150, strokeWidth=2, filled=False)
+            .encode(y=y, opacity=lit),
         ).properties(**charts.PANEL)
 
-    return charts.panels(frame, ["score", "target"], panel)
+    return charts.linked(charts.panels(frame, ["score", "target"], panel), ladder)
 
 
 def _log_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
