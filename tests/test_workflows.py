@@ -16,7 +16,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 def targets(text: str) -> set[str]:
     """Targets of the `make` commands in a script or a workflow, comments left out."""
     lines = [re.split(r"2>|\|", line.partition("#")[0])[0] for line in text.splitlines()]
-    calls = [re.fullmatch(r"(?:\W*run:)?\s*make ([a-z -]+)", line.rstrip()) for line in lines]
+    calls = [re.fullmatch(r"(?:\W*run:)?\s*make ([a-z -]+?)(?: [A-Z]+=\S+)*", line.rstrip()) for line in lines]
     return {target for call in calls if call for target in call[1].split()}
 
 
