@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 CHROMIUM = chromium
 
-.PHONY: book test common-test fuzz lint site pdf site-test wheel-test clean
+.PHONY: book test common-test fuzz lint site pdf site-test wheel-test whole-test clean
 
 book: $(READY)
 	$(BIN)/tepones book --profile $(PROFILE)
@@ -44,6 +44,10 @@ test: $(READY) lint
 common-test: $(READY)
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(PYTEST) tests/pruning tests/backbones \
 	tests/companion/study/test_cells.py tests/companion/study/test_zero_shot.py
+
+# What is committed, made again: every chapter, and a record drawn at random; and a whole live book.
+whole-test: $(READY)
+	$(PYTEST) -m whole tests/companion/test_book.py tests/companion/claims/test_reproduction.py
 
 # 10,000 damaged files, of which the tests read a sample; the counts are printed.
 fuzz: $(READY)

@@ -72,6 +72,8 @@ register_plugin("pybtex.style.formatting", "tepones", _Style)
 
 
 def setup(app: Sphinx) -> dict:
+    # When what stands below the pages is another, Sphinx writes all pages anew, not only those of changed sources.
+    app.add_config_value("tepones_below", f"{_code()} {_pdf(app).is_file()}", "html", str)
     app.connect("builder-inited", write_tables)
     app.connect("html-page-context", add_filter, priority=400)
     app.connect("html-page-context", add_provenance, priority=900)

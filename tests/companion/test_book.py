@@ -46,6 +46,7 @@ def built(tiny_checkout, tmp_path_factory):
     return root, run
 
 
+@pytest.mark.whole
 def test_the_site_exists_and_its_chapters_are_live(built):
     root, run = built
     site = root / "book" / "_build" / "html"
@@ -68,12 +69,14 @@ def test_published_tables_come_with_their_checksums(tiny_checkout, checkout, mon
     assert study.load("tiny")["transfer"].equals(study.load("tiny", "live")["transfer"])
 
 
+@pytest.mark.whole
 def test_the_committed_chapters_are_left_alone(built):
     root, _ = built
     for path in (paths.book() / "chapters").glob("*.ipynb"):
         assert (root / "book" / "chapters" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.whole
 def test_a_second_call_does_nothing(built, monkeypatch, capsys):
     root, _ = built
     index = root / "book" / "_build" / "html" / "index.html"
@@ -107,6 +110,7 @@ def test_a_changed_page_is_built(small, monkeypatch):
 TRAINS = {"rank-your-own"}
 
 
+@pytest.mark.whole
 @pytest.mark.pinned
 @pytest.mark.parametrize("name", sorted(set(notebooks.names()) - TRAINS))
 def test_a_committed_chapter_is_what_its_text_gives_today(name, kernel, tmp_path):

@@ -271,6 +271,7 @@ def test_the_command_shows_the_numbers_and_refuses_a_name_that_several_records_s
     assert f"published records of profile tiny are named {shared.idxmax()}…; expected one" in run.stderr
 
 
+@pytest.mark.whole
 def test_a_published_record_drawn_at_random_is_made_again(checkout):
     """One of `methods`: `make book` makes all of embedded again."""
     tables, computed = study.load("methods"), profiles.load("methods")
