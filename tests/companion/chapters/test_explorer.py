@@ -74,7 +74,8 @@ def test_the_menus_choose_among_all_that_is_stored(stored):
     chart = explorer.static_chart(stored)
     (rows,) = chart.to_dict()["datasets"].values()
     assert len(rows) == len(stored[CHOICE].drop_duplicates()) == 288
-    options = {parameter["name"]: parameter["bind"]["options"] for parameter in chart.to_dict()["params"]}
+    menus = [parameter for parameter in chart.to_dict()["params"] if "bind" in parameter]
+    options = {menu["name"]: menu["bind"]["options"] for menu in menus}
     assert options == {f"explorer_{column}": [str(v) for v in stored[column].unique()] for column in explorer.LABELS}
     assert len(chart.to_json(indent=None)) < 300_000 and width_of(chart) <= charts.WIDTH
 
