@@ -155,6 +155,7 @@ def _theme() -> alt.theme.ThemeConfig:
                 "labelFontSize": 12,
                 "titleFontSize": 12,
                 "symbolSize": 90,
+                "symbolOpacity": 1,
                 "labelColor": INK,
                 "titleColor": INK,
             },

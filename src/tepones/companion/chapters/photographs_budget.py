@@ -228,7 +228,7 @@ def regret_chart(found: pd.DataFrame, scores: Sequence[str]) -> alt.TopLevelMixi
     pools = menu("pool", list(dict.fromkeys(frame["pool"])), label="Backbones")
     band = menu("band", scores, label="Interval of")
     colour = alt.Color("score:N", title=None).scale(domain=scores, range=colours(scores))
-    colour = colour.legend(symbolOpacity=1, columns=4)
+    colour = colour.legend(columns=4)
     base = (
         alt.Chart(frame)
         .transform_filter("datum.pool == pool")
