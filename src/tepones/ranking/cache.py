@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,12 +118,17 @@ def _trim(folder: Path) -> None:
         total -= sizes[entry]
 
 
+@cache
+def _versions() -> list[str | None]:
+    """Versions of `_DECIDING`, None of what is not installed. Finding them takes longer than hashing small weights."""
+    found = {name: list(metadata.distributions(name=name)) for name in _DECIDING}
+    return [own[0].version if own else None for own in found.values()]
+
+
 def _code() -> str:
     """The versions of the libraries that run networks and decode pictures, and this project's code that uses them."""
     from tepones.backbones import encoder
     from tepones.ranking import networks, onnx_files, outputs, pictures
 
-    installed = {one.metadata["Name"].lower(): one.version for one in metadata.distributions() if one.metadata["Name"]}
     sources = [Path(module.__file__).read_bytes() for module in (encoder, networks, onnx_files, outputs, pictures)]
-    versions = [installed.get(name) for name in _DECIDING]
-    return json.dumps([versions, *(hashlib.sha256(source).hexdigest() for source in sources)])
+    return json.dumps([_versions(), *(hashlib.sha256(source).hexdigest() for source in sources)])

@@ -28,7 +28,7 @@ from tepones.companion.study.cells import (
     Scoring,
     Transfer,
 )
-from tepones.companion.study.deciding_code import LEFT_OUT, REGISTRIES, Source
+from tepones.companion.study.deciding_code import LEFT_OUT, REGISTRIES, Source, source
 from tepones.pruning import CRITERIA, SCHEDULES, UNPRUNED
 from tepones.scores import SCORES
 
@@ -403,7 +403,7 @@ def test_whatever_runs_while_a_cell_is_computed_is_in_its_key(name, small_data, 
 
     def reached(one):
         own = f"{type(one).__module__}:{type(one).__qualname__}"
-        found = set(Source().reached([own, *one.code()]))
+        found = set(source().reached([own, *one.code()]))
         return found.union(*(reached(other) for other in one.requires()))
 
     ran = {place for place in ran if place.partition(":")[0] not in LEFT_OUT}
