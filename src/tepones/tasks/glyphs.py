@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 
-import matplotlib
 import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -39,6 +38,8 @@ ALPHABETS = {
 
 
 def _font_file(name: str) -> Path:
+    import matplotlib  # takes a moment, which other tasks do not need
+
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
 
 
