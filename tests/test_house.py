@@ -118,6 +118,14 @@ def test_the_public_surface_is_there_and_importing_it_loads_neither_torch_nor_pa
     assert run.stdout.startswith(modules), run.stderr
 
 
+def test_a_process_that_computes_cells_loads_no_tables_to_run():
+    program = (
+        "import sys, tepones.companion.study.runner; print(sorted({'pandas', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "[]\n", run.stderr
+
+
 def test_imports_are_absolute():
     """Else the two tests above would miss them."""
     assert not [module for module in MODULES if any(name.startswith(".") for name in names_in(module))]

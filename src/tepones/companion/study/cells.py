@@ -17,6 +17,7 @@ from tepones.backbones.released import file, read
 from tepones.backbones.training import Training, train
 from tepones.companion.study.ablations import vary
 from tepones.companion.study.records import Cell, Store, Tensors, Values
+from tepones.companion.study.tables import LAYER_ENTROPY
 from tepones.pruning import CRITERIA, SCHEDULES, STARTS
 from tepones.pruning import masks as pruning_masks
 from tepones.pruning.base import Setting
@@ -323,8 +324,6 @@ class Entropies(Cell):
 
     def compute(self, store: Store) -> tuple[Values, Tensors]:
         """Rows like those of scores: the mean of the layers, which is the score, and each layer as a part of it."""
-        from tepones.companion.study.tables import LAYER_ENTROPY  # brings what only the tables need
-
         backbone, _ = _last_rung(store, self.rung)
         layers = layer_entropies(backbone, _images(store, self.target)["train_images"])
         rows = {None: fmean(layers.values())} | layers

@@ -207,7 +207,7 @@ class _Definition:
     @cached_property
     def _walked(self) -> "tuple[set[_Definition], str]":
         follower = _Follower(self)
-        # A copy, made five times as fast as by `copy.deepcopy`.
+        # A copy, made in less than half the time that `copy.deepcopy` takes.
         kept = [follower.visit(statement) for statement in pickle.loads(pickle.dumps(self.statements))]
         return follower.mentioned, "\n".join(map(_canonical, kept))
 
